@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"sigs.k8s.io/kind/pkg/cluster/nodes"
+)
+
+// Role is what a node is for.
+type Role string
+
+// The roles of Kubernetes nodes, as kind v0.33.0 labels their containers (pkg/cluster/constants/constants.go).
+const (
+	ControlPlane Role = "control-plane"
+	Worker       Role = "worker"
+)
+
+// commandLimit bounds a command on a node whose context has no earlier deadline.
+const commandLimit = 2 * time.Minute
+
+// Node is a container that is a Kubernetes node.
+type Node struct {
+	name      string
+	role      Role
+	addresses []netip.Addr
+	container nodes.Node
+}
+
+// Name is the container's name, which kind also makes the Kubernetes node's name.
+func (n *Node) Name() string { return n.name }
+
+// Role tells control planes from workers.
+func (n *Node) Role() Role { return n.role }
+
+// Addresses are those that the container engine gave the node, IPv4 before IPv6: not what the node says of itself. A
+// container that isn't running has none.
+func (n *Node) Addresses() []netip.Addr { return slices.Clone(n.addresses) }
+
+// Command is a program to run on a node.
+type Command struct {
+	Args  []string
+	Stdin io.Reader // nil for none
+}
+
+// Run runs a command on the node as root and returns its standard output. A failure is a *CommandError. The command is
+// ended inside the node when the context's deadline has passed, or after two minutes: cancelling the context alone ends
+// only the engine's client.
+func (n *Node) Run(ctx context.Context, command Command) ([]byte, error) {
+	var stdout, stderr bytes.Buffer
+	err := n.exec(ctx, command, &stdout, &stderr)
+	if err != nil {
+		return nil, newCommandError(n.name, command.Args[0], stderr.String(), err)
+	}
+	return stdout.Bytes(), nil
+}
+
+func (n *Node) exec(ctx context.Context, command Command, stdout, stderr io.Writer) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	limit := commandLimit
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline))
+	}
+	seconds := strconv.Itoa(int(math.Ceil(limit.Seconds())))
+	args := append([]string{"--kill-after=5", seconds}, command.Args...)
+	cmd := n.container.CommandContext(ctx, "timeout", args...).SetStdout(stdout).SetStderr(stderr)
+	if command.Stdin != nil {
+		cmd.SetStdin(command.Stdin)
+	}
+	if err := cmd.Run(); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return fmt.Errorf("%w: %w", cause, err)
+		}
+		return err
+	}
+	return nil
+}
