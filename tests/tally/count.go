@@ -26,21 +26,23 @@ type event struct {
 
 // countTests counts each test once: a test with subtests counts by these alone, unless it failed by itself. A test
 // that never ended failed, and so did a package that failed with none of its tests failing (it did not build, or
-// broke outside a test).
-func countTests(stream io.Reader) (count, []string, error) {
+// broke outside a test). With an error comes what was counted up to there.
+func countTests(stream io.Reader) (c count, failures []string, err error) {
 	outcomes := map[event]string{} // by package and test; Test is empty for the package itself
 	decoder := json.NewDecoder(stream)
 	for {
 		var e event
-		if err := decoder.Decode(&e); errors.Is(err, io.EOF) {
+		if err = decoder.Decode(&e); err != nil {
 			break
-		} else if err != nil {
-			return count{}, nil, err
 		}
 		switch e.Action {
 		case "start", "run", "pass", "fail", "skip":
 			outcomes[event{Package: e.Package, Test: e.Test}] = e.Action
 		}
+	}
+
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
 
 	parents := map[event]bool{} // whether a test or package has a failure below it
@@ -52,8 +54,6 @@ func countTests(stream io.Reader) (count, []string, error) {
 		}
 	}
 
-	var c count
-	var failures []string
 	for e, outcome := range outcomes {
 		failureBelow, hasChildren := parents[e]
 		switch outcome {
@@ -74,7 +74,7 @@ func countTests(stream io.Reader) (count, []string, error) {
 		}
 	}
 	sort.Strings(failures)
-	return c, failures, nil
+	return c, failures, err
 }
 
 // parentOf is the test that a subtest belongs to, and empty, which stands for the package, for a top-level test.

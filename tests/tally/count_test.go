@@ -78,8 +78,9 @@ func TestEveryTestIsCountedOnce(t *testing.T) {
 	}
 }
 
-func TestACutStreamIsAnError(t *testing.T) {
-	if _, _, err := countTests(strings.NewReader(`{"Action":"pa`)); err == nil {
-		t.Error("no error")
+func TestACutStreamIsAnErrorBesideWhatWasCounted(t *testing.T) {
+	got, _, err := countTests(strings.NewReader(`{"Action":"pass","Package":"p","Test":"TestA"}{"Action":"pa`))
+	if err == nil || got != (count{passed: 1}) {
+		t.Errorf("got %+v and error %v, want one passed and an error", got, err)
 	}
 }
