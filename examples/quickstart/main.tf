@@ -1,0 +1,20 @@
+# One control plane and one worker, on this machine's container engine, and the apiserver verifies the kubelets that
+# it fetches logs from and runs commands through. A stock cluster doesn't.
+
+terraform {
+  required_providers {
+    kubecomm = {
+      source = "kubecomm/kubecomm"
+    }
+  }
+}
+
+resource "kubecomm_kind_cluster" "dev" {
+  name       = var.name
+  node_image = var.node_image
+  nodes      = [{ role = "control-plane" }, { role = "worker" }]
+}
+
+resource "kubecomm_hardening" "dev" {
+  cluster = kubecomm_kind_cluster.dev.name
+}
