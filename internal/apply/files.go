@@ -1,0 +1,37 @@
+package apply
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path"
+	"strings"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+)
+
+const (
+	apiserver       = "kube-apiserver"
+	manifestFile    = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+	kubeletCAFlag   = "kubelet-certificate-authority"
+	securePortFlag  = "secure-port"
+	defaultPort     = "6443"
+	pkiFolder       = "/etc/kubernetes/pki/kubecomm" // the apiserver mounts its parent
+	issuerCertFile  = pkiFolder + "/kubelet-serving-ca.crt"
+	issuerKeyFile   = pkiFolder + "/kubelet-serving-ca.key"
+	stateFolder     = "/etc/kubernetes/kubecomm"
+	baselineFolder  = stateFolder + "/baseline"
+	manifestStaging = stateFolder + "/staging/kube-apiserver.yaml"
+)
+
+// bundleFile names the file that apiservers verify kubelets with after its content. A process that was started with the
+// name has therefore loaded the content, and another content needs another process: apiservers before 1.36 never
+// reload the file (facts: ClientsAllowCARotation).
+func bundleFile(ca *pki.CA) string { return bundleFileOf(pki.EncodeBundle(ca.Certificate)) }
+
+func bundleFileOf(bundle []byte) string {
+	digest := sha256.Sum256(bundle)
+	return path.Join(pkiFolder, "kubelet-ca-"+hex.EncodeToString(digest[:6])+".crt")
+}
+
+// ours reports whether a file is one that only kubecomm can have put there.
+func ours(file string) bool { return strings.HasPrefix(file, pkiFolder+"/") }

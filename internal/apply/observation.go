@@ -1,0 +1,85 @@
+package apply
+
+import (
+	"crypto/x509"
+	"net/netip"
+	"time"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+)
+
+// Observation is how a cluster's kubelet verification really stands.
+type Observation struct {
+	Time   time.Time
+	Issuer *x509.Certificate // the CA for kubelet serving certificates; nil if no control plane has it with its key
+	Nodes  []NodeObservation // control planes first
+}
+
+// NodeObservation is one node's part.
+type NodeObservation struct {
+	Name      string
+	Role      cluster.Role
+	Addresses []netip.Addr
+	Serving   ServingObservation
+	APIServer *APIServerObservation // control planes only
+}
+
+// ServingObservation is what a kubelet answered to a TLS client that dialled it from a control plane.
+type ServingObservation struct {
+	Files   kubelet.Serving
+	Dialled netip.AddrPort
+	Chain   []*x509.Certificate // as served, leaf first; empty if the kubelet could not be reached
+	// Problem says why an apiserver with the issuer as its kubelet CA would refuse the kubelet; nil if it would not.
+	Problem error
+}
+
+// APIServerObservation is how a control plane's apiserver runs.
+type APIServerObservation struct {
+	KubeletCA         string // the running process's --kubelet-certificate-authority
+	ManifestKubeletCA string // the same in the manifest, which the next process will have
+	IssuerCurrent     bool   // its issuer and the issuer's key are those of the observation
+	BundleCurrent     bool   // the bundle file of the observation's issuer is there and unchanged
+}
+
+// VerifiesKubelets reports whether the running apiserver verifies kubelets against the issuer, and will after its next
+// start.
+func (o Observation) VerifiesKubelets(a *APIServerObservation) bool {
+	if o.Issuer == nil || !a.BundleCurrent {
+		return false
+	}
+	file := bundleFileOf(pki.EncodeBundle(o.Issuer))
+	return a.KubeletCA == file && a.ManifestKubeletCA == file
+}
+
+// AllVerifyKubelets reports whether every apiserver does.
+func (o Observation) AllVerifyKubelets() bool {
+	for _, node := range o.Nodes {
+		if node.APIServer != nil && !o.VerifiesKubelets(node.APIServer) {
+			return false
+		}
+	}
+	return true
+}
+
+// Leaf returns the certificate that the kubelet served, or nil.
+func (s ServingObservation) Leaf() *x509.Certificate {
+	if len(s.Chain) == 0 {
+		return nil
+	}
+	return s.Chain[0]
+}
+
+// AnyVerifiesKubelets reports whether any apiserver runs, or would start, with a bundle of kubecomm's.
+func (o Observation) AnyVerifiesKubelets() bool {
+	for _, node := range o.Nodes {
+		if a := node.APIServer; a != nil && (ours(a.KubeletCA) || ours(a.ManifestKubeletCA)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Begun reports whether an apply has left anything on the cluster that Restore would remove.
+func (o Observation) Begun() bool { return o.Issuer != nil || o.AnyVerifiesKubelets() }

@@ -1,0 +1,188 @@
+package apply
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+)
+
+// issuerFiles is what a control plane holds of the issuer. The key is known by its digest alone, so that looking at a
+// cluster moves no key.
+type issuerFiles struct {
+	certificate *x509.Certificate
+	keyDigest   string
+}
+
+func (f issuerFiles) complete() bool { return f.certificate != nil && f.keyDigest != "" }
+
+func (f issuerFiles) equal(other issuerFiles) bool {
+	return f.complete() && other.complete() && f.certificate.Equal(other.certificate) && f.keyDigest == other.keyDigest
+}
+
+// Observe looks at what runs on every node: the apiservers' processes and the certificates that kubelets serve. It
+// needs no working API. Its errors wrap ErrNodeDown, or ErrAPIUnavailable where no apiserver runs on a control plane,
+// because then nothing can be said about how it verifies kubelets.
+func Observe(ctx context.Context, target Target, now time.Time) (Observation, error) {
+	if err := target.check(); err != nil {
+		return Observation{}, err
+	}
+	observation := Observation{Time: now, Nodes: make([]NodeObservation, len(target.Nodes))}
+	issuers := make([]issuerFiles, len(target.controlPlanes()))
+
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, node := range target.Nodes {
+		group.Go(func() (err error) {
+			observed := &observation.Nodes[i]
+			*observed = NodeObservation{Name: node.Name(), Role: node.Role(), Addresses: node.Addresses()}
+			observed.Serving, err = observeServing(groupCtx, target, node)
+			if err != nil || node.Role() != cluster.ControlPlane {
+				return err
+			}
+			if observed.APIServer, err = observeAPIServer(groupCtx, node); err != nil {
+				return err
+			}
+			issuers[i], err = observeIssuer(groupCtx, node)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Observation{}, fmt.Errorf("observing cluster %s: %w", target.Name, err)
+	}
+	return judge(ctx, target, observation, issuers)
+}
+
+// judge compares what the nodes hold with each other: which issuer counts, and who agrees with it.
+func judge(ctx context.Context, target Target, observation Observation, issuers []issuerFiles) (Observation, error) {
+	var issuer issuerFiles
+	for _, files := range issuers {
+		if files.complete() {
+			issuer = files
+			break
+		}
+	}
+	observation.Issuer = issuer.certificate
+	var roots []*x509.Certificate
+	if issuer.certificate != nil {
+		roots = append(roots, issuer.certificate)
+	}
+	for i, node := range target.controlPlanes() {
+		state := observation.Nodes[i].APIServer
+		state.IssuerCurrent = issuers[i].equal(issuer)
+		if issuer.certificate == nil {
+			continue
+		}
+		bundle := pki.EncodeBundle(issuer.certificate)
+		file, err := node.ReadFile(ctx, bundleFileOf(bundle))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Observation{}, err
+		}
+		state.BundleCurrent = err == nil && string(file.Data) == string(bundle)
+	}
+	for i := range observation.Nodes {
+		serving := &observation.Nodes[i].Serving
+		if serving.Problem == nil {
+			serving.Problem = pki.VerifyServing(serving.Chain, roots, serving.Dialled.Addr(), observation.Time)
+		}
+	}
+	return observation, nil
+}
+
+func observeServing(ctx context.Context, target Target, node Node) (ServingObservation, error) {
+	observed, err := servingOf(ctx, node)
+	if err != nil {
+		return observed, err
+	}
+	observed.Chain, observed.Problem = servedChain(ctx, target.controlPlanes()[0], observed.Dialled)
+	return observed, nil
+}
+
+// servingOf finds out which certificate files the kubelet serves from, and where it listens.
+func servingOf(ctx context.Context, node Node) (ServingObservation, error) {
+	config, err := node.ReadFile(ctx, kubelet.ConfigFile)
+	if err != nil {
+		return ServingObservation{}, err
+	}
+	files, err := kubelet.ParseServing(config.Data)
+	if err != nil {
+		return ServingObservation{}, fmt.Errorf("%s on node %s: %w", kubelet.ConfigFile, node.Name(), err)
+	}
+	flags, err := runningKubeletFlags(ctx, node)
+	if err != nil {
+		return ServingObservation{}, err
+	}
+	address := node.Addresses()[0]
+	if text, ok := flags.Get("node-ip"); ok {
+		// Dual-stack kubelets are given both of their addresses; the first is the one that the apiserver dials.
+		first, _, _ := strings.Cut(text, ",")
+		if address, err = netip.ParseAddr(first); err != nil {
+			return ServingObservation{}, fmt.Errorf("the kubelet's --node-ip on node %s: %w", node.Name(), err)
+		}
+	}
+	return ServingObservation{Files: files, Dialled: netip.AddrPortFrom(address, uint16(files.Port))}, nil
+}
+
+func observeAPIServer(ctx context.Context, node Node) (*APIServerObservation, error) {
+	running, err := runningAPIServerFlags(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	manifest, _, err := readManifest(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	observed := &APIServerObservation{}
+	observed.KubeletCA, _ = running.Get(kubeletCAFlag)
+	observed.ManifestKubeletCA, _ = manifest.Flags().Get(kubeletCAFlag)
+	return observed, nil
+}
+
+func observeIssuer(ctx context.Context, node Node) (issuerFiles, error) {
+	var files issuerFiles
+	file, err := node.ReadFile(ctx, issuerCertFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return files, nil
+	}
+	if err != nil {
+		return files, err
+	}
+	// A file that isn't one CA certificate counts as no issuer: the plan will make a new one.
+	if certificates, err := pki.ParseBundle(file.Data); err == nil && len(certificates) == 1 && certificates[0].IsCA {
+		files.certificate = certificates[0]
+	}
+	digest, err := node.Run(ctx, cluster.Command{Args: []string{
+		"sh", "-c", `[ ! -s "$1" ] || sha256sum <"$1"`, "sh", issuerKeyFile,
+	}})
+	if err != nil {
+		return files, fmt.Errorf("looking at %s on node %s: %w", issuerKeyFile, node.Name(), err)
+	}
+	if text, _, found := strings.Cut(string(digest), " "); found && len(text) == hex.EncodedLen(sha256.Size) {
+		files.keyDigest = text
+	}
+	return files, nil
+}
+
+func readManifest(ctx context.Context, node Node) (*controlplane.Manifest, cluster.File, error) {
+	file, err := node.ReadFile(ctx, manifestFile)
+	if err != nil {
+		return nil, file, err
+	}
+	manifest, err := controlplane.ParseManifest(file.Data, apiserver)
+	if err != nil {
+		return nil, file, fmt.Errorf("%s on node %s: %w", manifestFile, node.Name(), err)
+	}
+	return manifest, file, nil
+}

@@ -1,0 +1,73 @@
+// Package kubelet reads the kubelet's configuration, as far as it decides which certificate a kubelet serves. It is
+// pure: it is given bytes and returns values.
+package kubelet
+
+import (
+	"errors"
+	"fmt"
+
+	"sigs.k8s.io/yaml"
+)
+
+// ConfigFile is where kubeadm writes the kubelet's configuration (Kubernetes v1.37.1,
+// cmd/kubeadm/app/constants/constants.go).
+const ConfigFile = "/var/lib/kubelet/config.yaml"
+
+// Port is the port of the kubelet's authenticated API unless its configuration says otherwise.
+const Port = 10250
+
+// The files that a kubelet makes for itself when no serving certificate is configured (Kubernetes v1.37.1,
+// cmd/kubelet/app/server.go, InitializeTLS).
+const (
+	defaultCertFile = "/var/lib/kubelet/pki/kubelet.crt"
+	defaultKeyFile  = "/var/lib/kubelet/pki/kubelet.key"
+)
+
+// reloadGate makes the kubelet watch its serving certificate's files; on by default since Kubernetes 1.31.
+const reloadGate = "ReloadKubeletServerCertificateFile"
+
+// ErrServerTLSBootstrap says that the kubelet requests its serving certificate from the cluster, so that files are not
+// what it serves.
+var ErrServerTLSBootstrap = errors.New("serverTLSBootstrap is on: the kubelet requests its serving certificate from " +
+	"the cluster and would not serve one from a file")
+
+// ErrNoReload says that the kubelet would only take up new certificate files after a restart.
+var ErrNoReload = errors.New("the feature gate " + reloadGate + " is off: the kubelet would not take up new " +
+	"certificate files")
+
+// Serving says from where a kubelet takes its serving certificate.
+type Serving struct {
+	CertFile string
+	KeyFile  string
+	Port     int
+}
+
+// ParseServing reads a kubelet's configuration file. It returns ErrServerTLSBootstrap or ErrNoReload, wrapped, where
+// replacing the files would have no effect.
+func ParseServing(config []byte) (Serving, error) {
+	// The type of the kubelet's own library is not used: its strict decoding would refuse the fields of a newer kubelet.
+	var fields struct {
+		TLSCertFile        string          `json:"tlsCertFile"`
+		TLSPrivateKeyFile  string          `json:"tlsPrivateKeyFile"`
+		ServerTLSBootstrap bool            `json:"serverTLSBootstrap"`
+		Port               int             `json:"port"`
+		FeatureGates       map[string]bool `json:"featureGates"`
+	}
+	if err := yaml.Unmarshal(config, &fields); err != nil {
+		return Serving{}, fmt.Errorf("the kubelet's configuration is not valid YAML: %w", err)
+	}
+	serving := Serving{CertFile: fields.TLSCertFile, KeyFile: fields.TLSPrivateKeyFile, Port: fields.Port}
+	if serving.CertFile == "" {
+		serving.CertFile, serving.KeyFile = defaultCertFile, defaultKeyFile
+	}
+	if serving.Port == 0 {
+		serving.Port = Port
+	}
+	if fields.ServerTLSBootstrap {
+		return serving, ErrServerTLSBootstrap
+	}
+	if on, given := fields.FeatureGates[reloadGate]; given && !on {
+		return serving, ErrNoReload
+	}
+	return serving, nil
+}

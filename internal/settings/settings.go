@@ -1,0 +1,122 @@
+// Package settings says what can be declared about a cluster's communication paths: each setting with its meaning, the
+// path it protects and how it takes effect. It is pure, and the single source for schema descriptions, validation and
+// defaults.
+package settings
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Source is where kubelets get their serving certificates from.
+type Source string
+
+// DedicatedCA issues serving certificates from a CA that exists for this alone.
+const DedicatedCA Source = "dedicated_ca"
+
+// Sources lists the supported sources.
+func Sources() []string { return []string{string(DedicatedCA)} }
+
+// Settings is a whole declaration, with defaults filled in.
+type Settings struct {
+	// VerifyKubelets makes every apiserver verify the kubelets that it connects to.
+	VerifyKubelets bool
+	// ServingSource is where kubelets get their serving certificates from.
+	ServingSource Source
+	// ServingValidity is the lifetime of a serving certificate.
+	ServingValidity time.Duration
+}
+
+// Defaults returns what an empty declaration means.
+func Defaults() Settings {
+	return Settings{VerifyKubelets: true, ServingSource: DedicatedCA, ServingValidity: 365 * 24 * time.Hour}
+}
+
+// The bounds of ServingValidity: shorter, and a certificate could be due for renewal before anyone runs Terraform
+// again; longer, and it would outlive its CA.
+const (
+	MinServingValidity = time.Hour
+	MaxServingValidity = 5 * 365 * 24 * time.Hour
+)
+
+// ParseValidity reads a certificate lifetime such as "8760h" and refuses what is out of bounds.
+func ParseValidity(text string) (time.Duration, error) {
+	validity, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration such as %q: %w", text, FormatValidity(Defaults().ServingValidity), err)
+	}
+	if validity < MinServingValidity || validity > MaxServingValidity {
+		return 0, fmt.Errorf("%s is out of bounds: a serving certificate lives at least %s and at most %s",
+			text, FormatValidity(MinServingValidity), FormatValidity(MaxServingValidity))
+	}
+	if validity%time.Second != 0 {
+		return 0, fmt.Errorf("%s is not a whole number of seconds, which is all that a certificate can hold", text)
+	}
+	return validity, nil
+}
+
+// FormatValidity writes a lifetime in the largest unit that holds it exactly, in one unit only.
+func FormatValidity(validity time.Duration) string {
+	switch {
+	case validity%time.Hour == 0:
+		return fmt.Sprintf("%dh", validity/time.Hour)
+	case validity%time.Minute == 0:
+		return fmt.Sprintf("%dm", validity/time.Minute)
+	}
+	return fmt.Sprintf("%ds", validity/time.Second)
+}
+
+// Setting describes one thing that can be declared.
+type Setting struct {
+	Name        string // the attribute's path in kubecomm_hardening
+	Meaning     string // one sentence or more, Markdown
+	Protects    string // the communication path
+	TakesEffect string // what happens on the nodes when it changes
+	Default     string
+}
+
+// Table lists every setting.
+func Table() []Setting {
+	defaults := Defaults()
+	return []Setting{
+		{
+			Name: "apiserver.verify_kubelets",
+			Meaning: "Whether every apiserver verifies the serving certificates of the kubelets that it connects to, by " +
+				"`--kubelet-certificate-authority`.",
+			Protects:    "apiserver → kubelet: logs, exec, attach, port-forward and the node proxy",
+			TakesEffect: "each apiserver is replaced in turn",
+			Default:     fmt.Sprint(defaults.VerifyKubelets),
+		},
+		{
+			Name: "kubelet.serving_certificates.source",
+			Meaning: "Where kubelets get their serving certificates from. `dedicated_ca`: from a CA that kubecomm makes " +
+				"for this purpose alone and whose key exists on control-plane nodes only.",
+			Protects:    "apiserver → kubelet",
+			TakesEffect: "kubelets take up new certificate files while they run",
+			Default:     string(defaults.ServingSource),
+		},
+		{
+			Name: "kubelet.serving_certificates.validity",
+			Meaning: "How long a serving certificate is valid, as a duration such as `8760h`. Once two thirds of it are " +
+				"over, the next plan renews the certificate.",
+			Protects:    "apiserver → kubelet",
+			TakesEffect: "kubelets take up new certificate files while they run",
+			Default:     FormatValidity(defaults.ServingValidity),
+		},
+	}
+}
+
+// Describe returns the documentation of the setting with that name, which must be in the table.
+func Describe(name string) string {
+	table := Table()
+	i := slices.IndexFunc(table, func(s Setting) bool { return s.Name == name })
+	s := table[i]
+	return strings.Join([]string{
+		s.Meaning,
+		"Protects " + s.Protects + ".",
+		"On a change, " + s.TakesEffect + ".",
+		"Default: `" + s.Default + "`.",
+	}, " ")
+}

@@ -1,0 +1,216 @@
+package provider
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+)
+
+// hardeningModel is the resource as plan, state and configuration hold it. Objects stay framework types, because in a
+// plan any of them may be unknown.
+type hardeningModel struct {
+	Cluster   types.String   `tfsdk:"cluster"`
+	APIServer types.Object   `tfsdk:"apiserver"`
+	Kubelet   types.Object   `tfsdk:"kubelet"`
+	KubeletCA types.String   `tfsdk:"kubelet_ca"`
+	Nodes     types.Map      `tfsdk:"nodes"`
+	Timeouts  timeouts.Value `tfsdk:"timeouts"`
+}
+
+type apiserverModel struct {
+	VerifyKubelets types.Bool `tfsdk:"verify_kubelets"`
+}
+
+type kubeletModel struct {
+	ServingCertificates types.Object `tfsdk:"serving_certificates"`
+}
+
+type servingModel struct {
+	Source   types.String `tfsdk:"source"`
+	Validity types.String `tfsdk:"validity"`
+}
+
+type hardenedNodeModel struct {
+	Role             types.String `tfsdk:"role"`
+	Addresses        types.List   `tfsdk:"addresses"`
+	VerifiesKubelets types.Bool   `tfsdk:"verifies_kubelets"`
+	Certificate      types.Object `tfsdk:"kubelet_serving_certificate"`
+}
+
+type certificateModel struct {
+	Verified   types.Bool   `tfsdk:"verified"`
+	Problem    types.String `tfsdk:"problem"`
+	Issuer     types.String `tfsdk:"issuer"`
+	SHA256     types.String `tfsdk:"sha256"`
+	NotAfter   types.String `tfsdk:"not_after"`
+	RenewAfter types.String `tfsdk:"renew_after"`
+}
+
+var (
+	apiserverAttributes = map[string]attr.Type{"verify_kubelets": types.BoolType}
+	servingAttributes   = map[string]attr.Type{"source": types.StringType, "validity": types.StringType}
+	kubeletAttributes   = map[string]attr.Type{
+		"serving_certificates": types.ObjectType{AttrTypes: servingAttributes},
+	}
+	certificateAttributes = map[string]attr.Type{
+		"verified":    types.BoolType,
+		"problem":     types.StringType,
+		"issuer":      types.StringType,
+		"sha256":      types.StringType,
+		"not_after":   types.StringType,
+		"renew_after": types.StringType,
+	}
+	hardenedNodeAttributes = map[string]attr.Type{
+		"role":                        types.StringType,
+		"addresses":                   types.ListType{ElemType: types.StringType},
+		"verifies_kubelets":           types.BoolType,
+		"kubelet_serving_certificate": types.ObjectType{AttrTypes: certificateAttributes},
+	}
+	hardenedNodesType = types.ObjectType{AttrTypes: hardenedNodeAttributes}
+)
+
+// declared reads the settings. It returns false if one of them is not known yet.
+func (m hardeningModel) declared(ctx context.Context) (settings.Settings, bool, diag.Diagnostics) {
+	var diags diag.Diagnostics
+	want := settings.Defaults()
+	if m.APIServer.IsUnknown() || m.Kubelet.IsUnknown() {
+		return want, false, diags
+	}
+	var server apiserverModel
+	diags.Append(m.APIServer.As(ctx, &server, basetypes.ObjectAsOptions{})...)
+	_, serving, servingDiags := m.serving(ctx)
+	diags.Append(servingDiags...)
+	if diags.HasError() || server.VerifyKubelets.IsUnknown() || serving.Source.IsUnknown() || serving.Validity.IsUnknown() {
+		return want, false, diags
+	}
+	validity, err := settings.ParseValidity(serving.Validity.ValueString())
+	if err != nil {
+		diags.AddError("Invalid certificate lifetime", err.Error())
+		return want, false, diags
+	}
+	want.VerifyKubelets = server.VerifyKubelets.ValueBool()
+	want.ServingSource = settings.Source(serving.Source.ValueString())
+	want.ServingValidity = validity
+	return want, true, diags
+}
+
+// serving takes the kubelet settings apart. Parts that are not known come back unknown.
+func (m hardeningModel) serving(ctx context.Context) (kubeletModel, servingModel, diag.Diagnostics) {
+	var diags diag.Diagnostics
+	unknown := servingModel{Source: types.StringUnknown(), Validity: types.StringUnknown()}
+	var kubelet kubeletModel
+	if m.Kubelet.IsNull() || m.Kubelet.IsUnknown() {
+		return kubelet, unknown, diags
+	}
+	diags.Append(m.Kubelet.As(ctx, &kubelet, basetypes.ObjectAsOptions{})...)
+	if diags.HasError() || kubelet.ServingCertificates.IsNull() || kubelet.ServingCertificates.IsUnknown() {
+		return kubelet, unknown, diags
+	}
+	var serving servingModel
+	diags.Append(kubelet.ServingCertificates.As(ctx, &serving, basetypes.ObjectAsOptions{})...)
+	return kubelet, serving, diags
+}
+
+// observe fills the model with what was observed. Of the settings, one that matches the observation keeps its spelling.
+func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation) diag.Diagnostics {
+	_, serving, diags := m.serving(ctx)
+	if diags.HasError() {
+		return diags
+	}
+	source := types.StringNull()
+	m.KubeletCA = types.StringNull()
+	if observed.Issuer != nil {
+		source = types.StringValue(string(settings.DedicatedCA))
+		m.KubeletCA = types.StringValue(string(pki.EncodeBundle(observed.Issuer)))
+	}
+	m.APIServer = types.ObjectValueMust(apiserverAttributes, map[string]attr.Value{
+		"verify_kubelets": types.BoolValue(observed.AllVerifyKubelets()),
+	})
+	m.Kubelet = types.ObjectValueMust(kubeletAttributes, map[string]attr.Value{
+		"serving_certificates": types.ObjectValueMust(servingAttributes, map[string]attr.Value{
+			"source":   source,
+			"validity": observedValidity(serving.Validity, observed),
+		}),
+	})
+	nodes := make(map[string]hardenedNodeModel, len(observed.Nodes))
+	for _, node := range observed.Nodes {
+		nodes[node.Name] = newHardenedNodeModel(observed, node)
+	}
+	return append(diags, m.setNodes(ctx, nodes)...)
+}
+
+func (m *hardeningModel) setNodes(ctx context.Context, nodes map[string]hardenedNodeModel) diag.Diagnostics {
+	var diags diag.Diagnostics
+	m.Nodes, diags = types.MapValueFrom(ctx, hardenedNodesType, nodes)
+	return diags
+}
+
+// observedValidity returns the lifetime of the first verified certificate that differs from the one in state, or else
+// the one in state.
+func observedValidity(state types.String, observed apply.Observation) types.String {
+	held, err := settings.ParseValidity(state.ValueString())
+	if err != nil {
+		state = types.StringNull()
+	}
+	for _, node := range observed.Nodes {
+		leaf := node.Serving.Leaf()
+		if leaf == nil || node.Serving.Problem != nil {
+			continue
+		}
+		if validity := pki.Lifetime(leaf); validity != held {
+			return types.StringValue(settings.FormatValidity(validity))
+		}
+	}
+	return state
+}
+
+func newHardenedNodeModel(observed apply.Observation, node apply.NodeObservation) hardenedNodeModel {
+	addresses := make([]attr.Value, len(node.Addresses))
+	for i, address := range node.Addresses {
+		addresses[i] = types.StringValue(address.String())
+	}
+	model := hardenedNodeModel{
+		Role:             types.StringValue(string(node.Role)),
+		Addresses:        types.ListValueMust(types.StringType, addresses),
+		VerifiesKubelets: types.BoolNull(),
+		Certificate:      newCertificateModel(node.Serving).object(),
+	}
+	if node.APIServer != nil {
+		model.VerifiesKubelets = types.BoolValue(observed.VerifiesKubelets(node.APIServer))
+	}
+	return model
+}
+
+func newCertificateModel(serving apply.ServingObservation) certificateModel {
+	model := certificateModel{Verified: types.BoolValue(serving.Problem == nil)}
+	if serving.Problem != nil {
+		model.Problem = types.StringValue(serving.Problem.Error())
+	}
+	if leaf := serving.Leaf(); leaf != nil {
+		model.Issuer = types.StringValue(leaf.Issuer.String())
+		model.SHA256 = types.StringValue(pki.Fingerprint(leaf))
+		model.NotAfter = types.StringValue(leaf.NotAfter.Format(time.RFC3339))
+		model.RenewAfter = types.StringValue(pki.RenewAfter(leaf).Format(time.RFC3339))
+	}
+	return model
+}
+
+func (m certificateModel) object() types.Object {
+	return types.ObjectValueMust(certificateAttributes, map[string]attr.Value{
+		"verified":    m.Verified,
+		"problem":     m.Problem,
+		"issuer":      m.Issuer,
+		"sha256":      m.SHA256,
+		"not_after":   m.NotAfter,
+		"renew_after": m.RenewAfter,
+	})
+}

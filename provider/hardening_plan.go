@@ -1,0 +1,133 @@
+package provider
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+)
+
+// ModifyPlan looks at the running cluster and shows what an apply would do: on the attributes that will change, and as
+// warnings where it is felt.
+func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if req.Plan.Raw.IsNull() {
+		r.planDestroy(ctx, req, resp)
+		return
+	}
+	var plan hardeningModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	want, known, diags := plan.declared(ctx)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() || !known || plan.Cluster.IsUnknown() {
+		return
+	}
+	if !want.VerifyKubelets {
+		warnUnverified(&resp.Diagnostics)
+	}
+	name := plan.Cluster.ValueString()
+	observed, err := r.observe(ctx, name)
+	if err != nil {
+		// A cluster that is not there yet may be made by this very apply. Whatever else is wrong with one that is, is
+		// reported by Read or, for a new resource, by Create.
+		return
+	}
+	steps := apply.Plan(observed, want)
+	warnReplacements(&resp.Diagnostics, name, observed, steps)
+	if req.State.Raw.IsNull() || len(resp.RequiresReplace) > 0 {
+		return
+	}
+	resp.Diagnostics.Append(plan.expect(ctx, observed, want, steps)...)
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+}
+
+func (r *hardening) planDestroy(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var state hardeningModel
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	name := state.Cluster.ValueString()
+	if observed, err := r.observe(ctx, name); err == nil {
+		warnReplacements(&resp.Diagnostics, name, observed, apply.PlanRestore(observed))
+	}
+}
+
+// expect fills in what the observation will be after the steps, as far as that can be known before.
+func (m *hardeningModel) expect(
+	ctx context.Context, observed apply.Observation, want settings.Settings, steps []apply.Step,
+) diag.Diagnostics {
+	m.KubeletCA = types.StringUnknown()
+	issuer := types.StringUnknown()
+	if observed.Issuer != nil && !contains(steps, apply.CreateIssuer, "") {
+		m.KubeletCA = types.StringValue(string(pki.EncodeBundle(observed.Issuer)))
+		issuer = types.StringValue(observed.Issuer.Subject.String())
+	}
+	nodes := make(map[string]hardenedNodeModel, len(observed.Nodes))
+	for _, node := range observed.Nodes {
+		model := newHardenedNodeModel(observed, node)
+		if node.APIServer != nil {
+			model.VerifiesKubelets = types.BoolValue(want.VerifyKubelets)
+		}
+		if contains(steps, apply.IssueServing, node.Name) {
+			model.Certificate = certificateModel{
+				Verified:   types.BoolValue(true),
+				Problem:    types.StringNull(),
+				Issuer:     issuer,
+				SHA256:     types.StringUnknown(),
+				NotAfter:   types.StringUnknown(),
+				RenewAfter: types.StringUnknown(),
+			}.object()
+		}
+		nodes[node.Name] = model
+	}
+	return m.setNodes(ctx, nodes)
+}
+
+// contains looks for a step of a kind on a node, or on any node if the name is empty.
+func contains(steps []apply.Step, kind apply.Kind, node string) bool {
+	for _, step := range steps {
+		if step.Kind == kind && (node == "" || step.Node == node) {
+			return true
+		}
+	}
+	return false
+}
+
+func warnUnverified(diags *diag.Diagnostics) {
+	diags.AddAttributeWarning(verifyKubeletsPath, "The apiserver will not verify kubelets",
+		"With verify_kubelets = false, whoever can answer at a node's address can read and inject what passes through "+
+			"logs, exec, attach and port-forward. The kubelets get certificates that other clients can verify.")
+}
+
+// warnReplacements names the apiservers that will be replaced: a user would want to know.
+func warnReplacements(diags *diag.Diagnostics, name string, observed apply.Observation, steps []apply.Step) {
+	var replaced []string
+	controlPlanes := 0
+	for _, node := range observed.Nodes {
+		if node.APIServer != nil {
+			controlPlanes++
+		}
+	}
+	for _, step := range steps {
+		if step.Kind == apply.VerifyKubelets ||
+			step.Kind == apply.UnverifyKubelets && observed.AnyVerifiesKubelets() {
+			replaced = append(replaced, "node "+step.Node+" ("+step.Reason+")")
+		}
+	}
+	if len(replaced) == 0 {
+		return
+	}
+	effect := "One after the other; the others keep serving meanwhile."
+	if controlPlanes == 1 {
+		effect = "It is the only one: the API does not answer until the new process is ready, usually for less than " +
+			"half a minute. Workloads keep running."
+	}
+	diags.AddAttributeWarning(verifyKubeletsPath, "The apiserver of cluster "+name+" will be replaced",
+		"On "+strings.Join(replaced, ", ")+". "+effect)
+}

@@ -1,0 +1,188 @@
+package provider
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/objectdefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+)
+
+func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Secures the paths on which the control plane of a running kind cluster talks to its " +
+			"nodes, whoever made the cluster. A change is applied in place. What is refreshed is what really runs: the " +
+			"flags of the apiservers' processes and the certificates that kubelets serve, so that a change made by hand " +
+			"shows as drift. Destroying the resource puts back what was there before.\n\n" +
+			"Private keys are never part of the plan or the state.",
+		Attributes: map[string]schema.Attribute{
+			"cluster": schema.StringAttribute{
+				MarkdownDescription: "Name of the kind cluster.",
+				Required:            true,
+				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
+				PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
+			},
+			"apiserver":  apiserverSchema(),
+			"kubelet":    kubeletSchema(),
+			"kubelet_ca": kubeletCASchema(),
+			"nodes":      hardenedNodesSchema(),
+			"timeouts":   timeouts.Attributes(ctx, timeouts.Opts{Create: true, Read: true, Update: true, Delete: true}),
+		},
+	}
+}
+
+func apiserverSchema() schema.Attribute {
+	defaults := settings.Defaults()
+	return schema.SingleNestedAttribute{
+		MarkdownDescription: "Settings of every apiserver.",
+		Optional:            true,
+		Computed:            true,
+		Default: objectdefault.StaticValue(types.ObjectValueMust(apiserverAttributes, map[string]attr.Value{
+			"verify_kubelets": types.BoolValue(defaults.VerifyKubelets),
+		})),
+		Attributes: map[string]schema.Attribute{
+			"verify_kubelets": schema.BoolAttribute{
+				MarkdownDescription: settings.Describe("apiserver.verify_kubelets"),
+				Optional:            true,
+				Computed:            true,
+				Default:             booldefault.StaticBool(defaults.VerifyKubelets),
+			},
+		},
+	}
+}
+
+func kubeletSchema() schema.Attribute {
+	defaults := settings.Defaults()
+	validity := settings.FormatValidity(defaults.ServingValidity)
+	certificates := types.ObjectValueMust(servingAttributes, map[string]attr.Value{
+		"source":   types.StringValue(string(defaults.ServingSource)),
+		"validity": types.StringValue(validity),
+	})
+	return schema.SingleNestedAttribute{
+		MarkdownDescription: "Settings of every kubelet.",
+		Optional:            true,
+		Computed:            true,
+		Default: objectdefault.StaticValue(types.ObjectValueMust(kubeletAttributes, map[string]attr.Value{
+			"serving_certificates": certificates,
+		})),
+		Attributes: map[string]schema.Attribute{
+			"serving_certificates": schema.SingleNestedAttribute{
+				MarkdownDescription: "The certificates that kubelets show to the apiserver.",
+				Optional:            true,
+				Computed:            true,
+				Default:             objectdefault.StaticValue(certificates),
+				Attributes: map[string]schema.Attribute{
+					"source": schema.StringAttribute{
+						MarkdownDescription: settings.Describe("kubelet.serving_certificates.source"),
+						Optional:            true,
+						Computed:            true,
+						Default:             stringdefault.StaticString(string(defaults.ServingSource)),
+						Validators:          []validator.String{stringvalidator.OneOf(settings.Sources()...)},
+					},
+					"validity": schema.StringAttribute{
+						MarkdownDescription: settings.Describe("kubelet.serving_certificates.validity"),
+						Optional:            true,
+						Computed:            true,
+						Default:             stringdefault.StaticString(validity),
+						Validators:          []validator.String{validityValidator{}},
+					},
+				},
+			},
+		},
+	}
+}
+
+func kubeletCASchema() schema.Attribute {
+	return schema.StringAttribute{
+		MarkdownDescription: "The CA certificate, in PEM, that issues the kubelets' serving certificates. With it, " +
+			"other clients of kubelets, such as metrics collectors, can verify them too.",
+		Computed: true,
+	}
+}
+
+func hardenedNodesSchema() schema.Attribute {
+	return schema.MapNestedAttribute{
+		MarkdownDescription: "How each node was found, by node name.",
+		Computed:            true,
+		NestedObject: schema.NestedAttributeObject{
+			Attributes: map[string]schema.Attribute{
+				"role": schema.StringAttribute{
+					MarkdownDescription: "`control-plane` or `worker`.",
+					Computed:            true,
+				},
+				"addresses": schema.ListAttribute{
+					MarkdownDescription: "The addresses that the container engine gave the node.",
+					ElementType:         types.StringType,
+					Computed:            true,
+				},
+				"verifies_kubelets": schema.BoolAttribute{
+					MarkdownDescription: "Whether the running apiserver of this node verifies kubelets against " +
+						"`kubelet_ca`, and will after its next start. Null on workers.",
+					Computed: true,
+				},
+				"kubelet_serving_certificate": schema.SingleNestedAttribute{
+					MarkdownDescription: "The certificate that the node's kubelet serves, as a TLS client saw it.",
+					Computed:            true,
+					Attributes: map[string]schema.Attribute{
+						"verified": schema.BoolAttribute{
+							MarkdownDescription: "Whether it has a chain to `kubelet_ca`, names the dialled address and is " +
+								"valid now.",
+							Computed: true,
+						},
+						"problem": schema.StringAttribute{
+							MarkdownDescription: "Why it was refused. Null if it was verified.",
+							Computed:            true,
+						},
+						"issuer": schema.StringAttribute{
+							MarkdownDescription: "Distinguished name of its issuer.",
+							Computed:            true,
+						},
+						"sha256": schema.StringAttribute{
+							MarkdownDescription: "SHA-256 fingerprint, in hexadecimal.",
+							Computed:            true,
+						},
+						"not_after": schema.StringAttribute{
+							MarkdownDescription: "When it expires, in RFC 3339.",
+							Computed:            true,
+						},
+						"renew_after": schema.StringAttribute{
+							MarkdownDescription: "From when on a plan renews it, in RFC 3339.",
+							Computed:            true,
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+// validityValidator refuses lifetimes that settings.ParseValidity does.
+type validityValidator struct{}
+
+func (validityValidator) Description(context.Context) string {
+	return "a duration such as " + settings.FormatValidity(settings.Defaults().ServingValidity) + ", between " +
+		settings.FormatValidity(settings.MinServingValidity) + " and " +
+		settings.FormatValidity(settings.MaxServingValidity)
+}
+
+func (v validityValidator) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+func (validityValidator) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	if _, err := settings.ParseValidity(req.ConfigValue.ValueString()); err != nil {
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid certificate lifetime", "Give another lifetime: "+err.Error()+".")
+	}
+}
