@@ -1,0 +1,208 @@
+package apply
+
+import (
+	"crypto/x509"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+)
+
+var planTime = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+// stock is a cluster of one control plane and one worker as kubeadm makes it.
+func stock() Observation {
+	refused := errors.New("x509: certificate signed by unknown authority")
+	node := func(name string, role cluster.Role, address string) NodeObservation {
+		return NodeObservation{
+			Name: name, Role: role, Addresses: []netip.Addr{netip.MustParseAddr(address)},
+			Serving: ServingObservation{Problem: refused},
+		}
+	}
+	first := node("dev-control-plane", cluster.ControlPlane, "172.18.0.2")
+	first.APIServer = &APIServerObservation{}
+	return Observation{Time: planTime, Nodes: []NodeObservation{first, node("dev-worker", cluster.Worker, "172.18.0.3")}}
+}
+
+// hardened is the same cluster after an apply with default settings.
+func hardened(t *testing.T) Observation {
+	t.Helper()
+	ca, err := pki.NewCA("dev", planTime)
+	require.NoError(t, err)
+	o := stock()
+	o.Issuer = ca.Certificate
+	file := bundleFile(ca)
+	o.Nodes[0].APIServer = &APIServerObservation{
+		KubeletCA: file, ManifestKubeletCA: file, IssuerCurrent: true, BundleCurrent: true,
+	}
+	for i := range o.Nodes {
+		issued, err := ca.IssueServing(pki.ServingRequest{
+			Node: o.Nodes[i].Name, Addresses: o.Nodes[i].Addresses,
+			Lifetime: settings.Defaults().ServingValidity, Now: planTime,
+		})
+		require.NoError(t, err)
+		o.Nodes[i].Serving = ServingObservation{Chain: []*x509.Certificate{issued.Certificate}}
+	}
+	return o
+}
+
+// planned is a step without its reason, or with the part of it that matters.
+type planned struct {
+	kind   Kind
+	node   string
+	reason string
+}
+
+func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
+	all := []planned{
+		{CreateIssuer, "dev-control-plane", "no control plane has it with its key"},
+		{IssueServing, "dev-control-plane", ""},
+		{IssueServing, "dev-worker", ""},
+		{VerifyKubelets, "dev-control-plane", ""},
+	}
+	tests := map[string]struct {
+		change  func(*Observation)
+		declare func(*settings.Settings)
+		want    []planned
+	}{
+		"a hardened cluster needs nothing": {},
+		"a stock cluster needs everything, certificates before the flag": {
+			change: func(o *Observation) { *o = stock() }, want: all,
+		},
+		"a stock cluster whose apiserver need not verify gets certificates only": {
+			change:  func(o *Observation) { *o = stock() },
+			declare: func(s *settings.Settings) { s.VerifyKubelets = false },
+			want:    all[:3],
+		},
+		"a lost issuer is made anew, and with it all that depends on it": {
+			change: func(o *Observation) { o.Issuer = nil }, want: all,
+		},
+		"an issuer that is due is made anew": {
+			change: func(o *Observation) { o.Time = planTime.Add(pki.CALifetime/3*2 + time.Hour) },
+			want: []planned{
+				{CreateIssuer, "dev-control-plane", "two thirds of its life are over"},
+				{IssueServing, "dev-control-plane", "the CA is new"},
+				{IssueServing, "dev-worker", "the CA is new"},
+				{VerifyKubelets, "dev-control-plane", "the CA is new"},
+			},
+		},
+		"a second control plane without the issuer gets a copy, a certificate and the flag": {
+			change: func(o *Observation) {
+				joined := stock().Nodes[0]
+				joined.Name = "dev-control-plane2"
+				o.Nodes = []NodeObservation{o.Nodes[0], joined, o.Nodes[1]}
+			},
+			want: []planned{
+				{CopyIssuer, "dev-control-plane2", "missing or differ"},
+				{IssueServing, "dev-control-plane2", "the one it serves is refused"},
+				{VerifyKubelets, "dev-control-plane2", "is not set"},
+			},
+		},
+		"a stranger's certificate on a worker is replaced": {
+			change: func(o *Observation) { o.Nodes[1].Serving.Problem = errors.New("x509: stranger") },
+			want:   []planned{{IssueServing, "dev-worker", "refused: x509: stranger"}},
+		},
+		"a worker that got another address gets another certificate": {
+			change: func(o *Observation) { o.Nodes[1].Addresses = []netip.Addr{netip.MustParseAddr("172.18.0.9")} },
+			want:   []planned{{IssueServing, "dev-worker", "names other addresses"}},
+		},
+		"another validity reissues every certificate": {
+			declare: func(s *settings.Settings) { s.ServingValidity = time.Hour },
+			want: []planned{
+				{IssueServing, "dev-control-plane", "valid for 8760h, declared is 1h"},
+				{IssueServing, "dev-worker", "valid for 8760h, declared is 1h"},
+			},
+		},
+		"a certificate is renewed when two thirds of its life are over": {
+			change: func(o *Observation) { o.Time = planTime.Add(5840 * time.Hour) },
+			want: []planned{
+				{IssueServing, "dev-control-plane", "two thirds of its life are over"},
+				{IssueServing, "dev-worker", "two thirds of its life are over"},
+			},
+		},
+		"a certificate is not renewed before": {
+			change: func(o *Observation) { o.Time = planTime.Add(5839 * time.Hour) },
+		},
+		"a flag that was removed from the process and the manifest is set": {
+			change: func(o *Observation) { o.Nodes[0].APIServer.KubeletCA, o.Nodes[0].APIServer.ManifestKubeletCA = "", "" },
+			want:   []planned{{VerifyKubelets, "dev-control-plane", "is not set"}},
+		},
+		"a manifest that was edited and not taken up is drift": {
+			change: func(o *Observation) { o.Nodes[0].APIServer.ManifestKubeletCA = "" },
+			want:   []planned{{VerifyKubelets, "dev-control-plane", `its manifest says ""`}},
+		},
+		"a bundle that somebody changed is written again, and loaded": {
+			change: func(o *Observation) { o.Nodes[0].APIServer.BundleCurrent = false },
+			want: []planned{
+				{CopyIssuer, "dev-control-plane", "missing or differ"},
+				{VerifyKubelets, "dev-control-plane", "is not the bundle of the CA"},
+			},
+		},
+		"a flag of ours goes when it is no longer declared": {
+			declare: func(s *settings.Settings) { s.VerifyKubelets = false },
+			want:    []planned{{UnverifyKubelets, "dev-control-plane", "declared"}},
+		},
+		"a flag of the user's own stays when ours is not declared": {
+			change: func(o *Observation) {
+				o.Nodes[0].APIServer.KubeletCA = "/etc/kubernetes/pki/ca.crt"
+				o.Nodes[0].APIServer.ManifestKubeletCA = "/etc/kubernetes/pki/ca.crt"
+			},
+			declare: func(s *settings.Settings) { s.VerifyKubelets = false },
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			observed, want := hardened(t), settings.Defaults()
+			if test.change != nil {
+				test.change(&observed)
+			}
+			if test.declare != nil {
+				test.declare(&want)
+			}
+			steps := Plan(observed, want)
+			require.Len(t, steps, len(test.want), "%v", steps)
+			for i, step := range steps {
+				require.Equal(t, test.want[i].kind, step.Kind)
+				require.Equal(t, test.want[i].node, step.Node)
+				require.Contains(t, step.Reason, test.want[i].reason)
+				require.NotEmpty(t, step.Reason)
+			}
+		})
+	}
+}
+
+func TestARestoreTakesTheFlagBackBeforeTheCertificates(t *testing.T) {
+	var kinds []Kind
+	var nodes []string
+	for _, step := range PlanRestore(hardened(t)) {
+		kinds, nodes = append(kinds, step.Kind), append(nodes, step.Node)
+	}
+	require.Equal(t, []Kind{UnverifyKubelets, RestoreServing, RestoreServing, RemoveFiles, RemoveFiles}, kinds)
+	require.Equal(t, []string{
+		"dev-control-plane", "dev-control-plane", "dev-worker", "dev-control-plane", "dev-worker",
+	}, nodes)
+}
+
+func TestOnlyAClusterThatWasChangedCountsAsBegun(t *testing.T) {
+	require.False(t, stock().Begun())
+	require.True(t, hardened(t).Begun())
+	require.True(t, hardened(t).AllVerifyKubelets())
+	require.False(t, stock().AllVerifyKubelets())
+}
+
+func TestTheBundleIsNamedAfterItsContent(t *testing.T) {
+	first, err := pki.NewCA("dev", planTime)
+	require.NoError(t, err)
+	second, err := pki.NewCA("dev", planTime)
+	require.NoError(t, err)
+	require.Equal(t, bundleFile(first), bundleFileOf(pki.EncodeBundle(first.Certificate)))
+	require.NotEqual(t, bundleFile(first), bundleFile(second))
+	require.True(t, ours(bundleFile(first)))
+	require.False(t, ours("/etc/kubernetes/pki/ca.crt"))
+}
