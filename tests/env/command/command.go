@@ -1,0 +1,102 @@
+// Package command runs programs and keeps what they said for the error.
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Cmd is one call of a program.
+type Cmd struct {
+	Args  []string
+	Dir   string
+	Env   []string // added to the environment of this process
+	Stdin io.Reader
+	// Stdout receives standard output instead of Run's result, where set.
+	Stdout io.Writer
+	// Nice lowers the priority, for work that shares the machine with tests.
+	Nice bool
+}
+
+// Runner runs commands; tests replace it.
+type Runner interface {
+	Run(ctx context.Context, c Cmd) (stdout string, err error)
+}
+
+// Error is a command that failed, with the end of what it printed.
+type Error struct {
+	Args []string
+	Tail string
+	Err  error
+}
+
+func (e *Error) Error() string {
+	s := fmt.Sprintf("%s: %v", strings.Join(e.Args, " "), e.Err)
+	if e.Tail != "" {
+		s += "\n" + e.Tail
+	}
+	return s
+}
+
+// Unwrap gives the underlying error to errors.As.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Exec runs commands on this machine.
+type Exec struct{}
+
+const tailLines = 25
+
+// Run implements Runner. The whole process group ends with ctx, because
+// debootstrap and go build start children that would otherwise go on.
+func (Exec) Run(ctx context.Context, c Cmd) (string, error) {
+	if len(c.Args) == 0 {
+		return "", errors.New("empty command")
+	}
+	args := c.Args
+	if c.Nice {
+		args = append([]string{"nice", "-n", "5"}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = c.Dir
+	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Stdin = c.Stdin
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	var stdout, both bytes.Buffer
+	if c.Stdout != nil {
+		cmd.Stdout = c.Stdout
+	} else {
+		cmd.Stdout = io.MultiWriter(&stdout, &both)
+	}
+	cmd.Stderr = &both
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w (%w)", err, context.Cause(ctx))
+		}
+		return stdout.String(), &Error{Args: c.Args, Tail: tail(both.String()), Err: err}
+	}
+	return stdout.String(), nil
+}
+
+func tail(s string) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	if len(lines) > tailLines {
+		lines = lines[len(lines)-tailLines:]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Output runs args and returns standard output without surrounding space.
+func Output(ctx context.Context, r Runner, args ...string) (string, error) {
+	out, err := r.Run(ctx, Cmd{Args: args})
+	return strings.TrimSpace(out), err
+}
