@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	kind "sigs.k8s.io/kind/pkg/cluster"
 	"sigs.k8s.io/kind/pkg/cluster/constants"
@@ -15,7 +16,9 @@ import (
 )
 
 // Engine is the machine's container engine, found as the kind command finds it.
-type Engine struct{}
+type Engine struct {
+	creating sync.Map // names of clusters whose creation is under way
+}
 
 // NewEngine returns the engine. It does not talk to it yet: each call finds out for itself whether it answers, because
 // an engine may be started or stopped while Terraform runs.
