@@ -174,7 +174,7 @@ func (l hardeningLab) create() {
 func (l hardeningLab) delete() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	require.NoError(l.t, cluster.NewEngine().Delete(ctx, l.name, cluster.DeleteOptions{}))
+	require.NoError(l.t, cluster.NewEngine().Delete(ctx, l.name, ""))
 }
 
 // onControlPlane runs a script there.
