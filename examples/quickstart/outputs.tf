@@ -7,6 +7,7 @@ output "nodes" {
       not_after   = node.kubelet_serving_certificate.not_after
       renew_after = node.kubelet_serving_certificate.renew_after
       verified    = node.kubelet_serving_certificate.verified
+      problem     = node.kubelet_serving_certificate.problem
       verifies    = node.verifies_kubelets # of control planes only
     }
   }
