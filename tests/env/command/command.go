@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -71,7 +72,8 @@ func (Exec) Run(ctx context.Context, c Cmd) (string, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	var stdout, both bytes.Buffer
+	var stdout bytes.Buffer
+	var both shared
 	if c.Stdout != nil {
 		cmd.Stdout = c.Stdout
 	} else {
@@ -85,6 +87,24 @@ func (Exec) Run(ctx context.Context, c Cmd) (string, error) {
 		return stdout.String(), &Error{Args: c.Args, Tail: tail(both.String()), Err: err}
 	}
 	return stdout.String(), nil
+}
+
+// shared is a buffer that both streams of a command are written to.
+type shared struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *shared) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 func tail(s string) string {
