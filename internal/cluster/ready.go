@@ -9,17 +9,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
-// readyInterval is short because a whole cluster takes half a minute, and a list of a few nodes costs nothing.
+// readyLimit ends a wait whose context has no earlier deadline.
+const readyLimit = 15 * time.Minute
+
+// readyInterval is short because a whole cluster takes half a minute.
 const readyInterval = 500 * time.Millisecond
 
-// NotReadyError says which nodes a wait ended without.
+// NotReadyError says which nodes are not Ready, and what their Ready condition says.
 type NotReadyError struct {
-	Cluster string
-	Nodes   []NodeProblem // empty if the API did not answer
-	Err     error         // why the wait ended, with the API's last error if it did not answer
+	Nodes []NodeProblem
 }
 
 // NodeProblem is why a node isn't Ready.
@@ -29,61 +32,44 @@ type NodeProblem struct {
 }
 
 func (e *NotReadyError) Error() string {
-	if len(e.Nodes) == 0 {
-		return fmt.Sprintf("the API of cluster %s does not answer: %v", e.Cluster, e.Err)
-	}
 	reasons := make([]string, len(e.Nodes))
 	for i, node := range e.Nodes {
 		reasons[i] = node.Node + ": " + node.Reason
 	}
-	return fmt.Sprintf("nodes of cluster %s are not Ready (%v): %s", e.Cluster, e.Err, strings.Join(reasons, "; "))
+	return strings.Join(reasons, "; ")
 }
 
-func (e *NotReadyError) Unwrap() error { return e.Err }
-
 // WaitReady waits until the cluster's API says that every node is Ready, as long as the context lasts. kind's own wait
-// looks at control planes alone, and when it takes too long says nothing. A failure is a *NotReadyError.
+// looks at control planes alone, and says nothing when it takes too long. The error wraps a *NotReadyError if the API
+// answered.
 func (c *Cluster) WaitReady(ctx context.Context) error {
 	config, err := c.RESTConfig(ctx)
 	if err != nil {
 		return err
 	}
+	return c.waitReady(ctx, config)
+}
+
+func (c *Cluster) waitReady(ctx context.Context, config *rest.Config) error {
 	// One request must not use up the whole wait: an apiserver that starts may leave it hanging.
 	config.Timeout = 10 * time.Second
+	// At the end of the wait, the client's own limit would be the last error, in place of what is wrong with the nodes.
+	config.QPS = -1
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("cluster %s: %w", c.name, err)
 	}
-	return c.waitReady(ctx, client.CoreV1().Nodes())
-}
-
-func (c *Cluster) waitReady(ctx context.Context, api v1.NodeInterface) error {
-	ticker := time.NewTicker(readyInterval)
-	defer ticker.Stop()
-	notReady := &NotReadyError{Cluster: c.name}
-	var lastError error
-	for {
-		list, err := api.List(ctx, metav1.ListOptions{})
-		switch {
-		case err == nil:
-			notReady.Nodes, lastError = c.notReady(list.Items), nil
-			if len(notReady.Nodes) == 0 {
-				return nil
-			}
-		case ctx.Err() == nil:
-			lastError = err
+	what := fmt.Sprintf("every node of cluster %s to be Ready", c.name)
+	return wait.Until(ctx, what, wait.Options{Limit: readyLimit, Every: readyInterval}, func(ctx context.Context) error {
+		list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return fmt.Errorf("the API does not answer: %w", err)
 		}
-		select {
-		case <-ctx.Done():
-			notReady.Err = context.Cause(ctx)
-			if lastError != nil {
-				notReady.Nodes = nil
-				notReady.Err = fmt.Errorf("%w: %w", notReady.Err, lastError)
-			}
-			return notReady
-		case <-ticker.C:
+		if problems := c.notReady(list.Items); len(problems) > 0 {
+			return &NotReadyError{problems}
 		}
-	}
+		return nil
+	})
 }
 
 // notReady compares what the API says with the nodes that there are.
