@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -23,44 +24,62 @@ type environment struct {
 func ensure(ctx context.Context, s settings, log *report.Log) (environment, error) {
 	var ready environment
 	runner := command.Exec{}
-	if !s.readOnly {
-		unlock, err := lock(ctx, s.cacheDir, log)
-		if err != nil {
-			return ready, err
-		}
-		defer unlock()
+	one := &exclusive{dir: s.cacheDir, log: log}
+	defer one.end()
+	builder := &image.Builder{Runner: runner, Log: log, Cache: image.Cache{Dir: s.cacheDir}, Source: s.source}
+	isolation := isolate.Options{Runner: runner, Log: log, ReadOnly: s.readOnly}
+	onEngine := engine.Options{
+		Runner: runner, Log: log, ReadOnly: s.readOnly, Source: s.source, Exclusive: one.begin,
+		BeforeStart: func(ctx context.Context) error {
+			// Nodes from images that were built here may start with the daemon.
+			if !builder.HasBuilt() {
+				return nil
+			}
+			return isolate.Ensure(ctx, isolation)
+		},
 	}
-	onEngine := engine.Options{Runner: runner, Log: log, ReadOnly: s.readOnly, Source: s.source}
 	if err := engine.Ensure(ctx, onEngine); err != nil {
 		return ready, err
 	}
-	if err := engine.EnsureRuntime(ctx, onEngine); err != nil {
-		return ready, err
+	runtimeErr := engine.EnsureRuntime(ctx, onEngine)
+	if runtimeErr != nil && !s.readOnly {
+		return ready, runtimeErr
 	}
-	builder := &image.Builder{Runner: runner, Log: log, Cache: image.Cache{Dir: s.cacheDir}, Source: s.source}
-	refs, err := image.Ensure(ctx, image.Options{
+	var imageErr error
+	ready.images, imageErr = image.Ensure(ctx, image.Options{
 		Builder: builder, Node: s.nodeImage, ReadOnly: s.readOnly, Module: s.module,
 		Prepare: func(ctx context.Context) error {
-			return engine.Install(ctx, onEngine, map[string]string{"debootstrap": "debootstrap", "nft": "nftables", "ip": "iproute2"})
+			if err := one.begin(ctx); err != nil {
+				return err
+			}
+			if err := engine.Install(ctx, onEngine, map[string]string{"debootstrap": "debootstrap", "nft": "nftables", "ip": "iproute2"}); err != nil {
+				return err
+			}
+			return isolate.Ensure(ctx, isolation)
 		},
 	})
-	if err != nil {
-		return ready, err
+	if imageErr != nil && !s.readOnly {
+		return ready, imageErr
 	}
-	ready.images = refs
 	// Images that were built here mean a machine without a registry, on a
 	// network that is not the user's own to send stray packets to.
-	if refs.Built {
-		if err := isolate.Ensure(ctx, isolate.Options{Runner: runner, Log: log, ReadOnly: s.readOnly}); err != nil {
-			return ready, err
-		}
+	var isolationErr error
+	if ready.images.Built {
+		isolationErr = isolate.Ensure(ctx, isolation)
 	}
-	ready.cli, err = cli.Ensure(ctx, cli.Options{
+	var cliErr error
+	ready.cli, cliErr = cli.Ensure(ctx, cli.Options{
 		Log: log, ReadOnly: s.readOnly,
 		Built: func() (string, error) { return builder.BuiltTofu(ctx) },
-		Build: builder.Tofu,
+		Build: func(ctx context.Context) (string, error) {
+			if err := one.begin(ctx); err != nil {
+				return "", err
+			}
+			return builder.Tofu(ctx)
+		},
 	})
-	return ready, err
+	// Where nothing may be changed, all that is missing is said at once.
+	return ready, errors.Join(runtimeErr, imageErr, isolationErr, cliErr)
 }
 
 func check(ctx context.Context, s settings, log *report.Log) error {

@@ -22,6 +22,11 @@ type Options struct {
 	ReadOnly bool
 	// Source is the folder of this program, for the programs that it builds.
 	Source string
+	// Exclusive waits until no other run changes this machine.
+	Exclusive func(context.Context) error
+	// BeforeStart runs before a daemon is started that may bring clusters of an
+	// earlier run back up.
+	BeforeStart func(context.Context) error
 }
 
 // packages are what an engine needs on Debian. debootstrap and nftables serve
@@ -61,12 +66,21 @@ func start(ctx context.Context, o Options, unanswered error) (string, error) {
 			Err:       unanswered,
 		}
 	}
+	if err := o.Exclusive(ctx); err != nil {
+		return "", err
+	}
+	if version, err := Answers(ctx, o.Runner); err == nil {
+		return "Docker " + version + " answers, started by another run", nil
+	}
 	if !m.dockerd {
 		if err := o.Log.Step(ctx, "install "+strings.Join(packages, " "), func(ctx context.Context) (string, error) {
 			return "", install(ctx, o.Runner, packages...)
 		}); err != nil {
 			return "", err
 		}
+	}
+	if err := o.BeforeStart(ctx); err != nil {
+		return "", err
 	}
 	if err := StartDaemon(ctx, o.Runner); err != nil {
 		return "", err

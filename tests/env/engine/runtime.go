@@ -48,6 +48,11 @@ func EnsureRuntime(ctx context.Context, o Options) error {
 			}
 			return used + " is in place", nil
 		}
+		if used != runtimeName {
+			if err := o.Exclusive(ctx); err != nil {
+				return "", err
+			}
+		}
 		built, err := buildRuntime(ctx, o)
 		if err != nil {
 			return "", fail(err)

@@ -76,6 +76,13 @@ func (b *Builder) root(ctx context.Context) (string, error) {
 	})
 }
 
+// HasBuilt reports whether this machine has ever built an image: none is built
+// without the root file system.
+func (b *Builder) HasBuilt() bool {
+	found, _ := filepath.Glob(filepath.Join(b.Cache.Dir, "root-*"))
+	return len(found) > 0
+}
+
 // rootRecipe changes when prepareRoot or the closures do, which the lists in
 // the key do not show.
 const rootRecipe = "1"

@@ -71,6 +71,14 @@ func (c Cache) Has(name, key string) bool {
 	return whole(filepath.Join(c.Dir, name+"-"+key))
 }
 
+// Sweep removes what builds left that were killed.
+func (c Cache) Sweep() {
+	left, _ := filepath.Glob(filepath.Join(c.Dir, buildPrefix+"*"))
+	for _, p := range left {
+		os.RemoveAll(p)
+	}
+}
+
 // dropOlder removes the pieces that dir replaces.
 func (c Cache) dropOlder(name, dir string) {
 	entries, _ := os.ReadDir(c.Dir)

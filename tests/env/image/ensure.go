@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/env/command"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/env/report"
 )
 
@@ -31,7 +32,8 @@ type Options struct {
 	Node string
 	// ReadOnly forbids any change to the machine.
 	ReadOnly bool
-	// Prepare installs what images are built with, before the first build.
+	// Prepare runs before the first build: it waits until no other run builds,
+	// and installs what images are built with.
 	Prepare func(context.Context) error
 	// Module is the folder of the module that requires kind.
 	Module string
@@ -87,6 +89,7 @@ func Ensure(ctx context.Context, o Options) (Refs, error) {
 	}
 	e := &ensurer{Options: o, version: v, newest: newest, kind: kind, unreachable: map[string]error{}}
 	var refs Refs
+	var missing []error
 	for _, w := range []struct {
 		into *string
 		wanted
@@ -98,13 +101,17 @@ func Ensure(ctx context.Context, o Options) (Refs, error) {
 		{&refs.KonnectivityAgent, wanted{"Konnectivity agent image", []string{KonnectivityAgentImage}, e.helperKey, e.buildHelper}},
 	} {
 		ref, built, err := e.ensure(ctx, w.wanted)
+		if err != nil && o.ReadOnly {
+			missing = append(missing, err)
+			continue
+		}
 		if err != nil {
 			return refs, err
 		}
 		*w.into = ref
 		refs.Built = refs.Built || built
 	}
-	return refs, nil
+	return refs, errors.Join(missing...)
 }
 
 // nodeRefs returns the acceptable node images, and the version that a build
@@ -160,49 +167,109 @@ func (e *ensurer) ensure(ctx context.Context, w wanted) (ref string, built bool,
 		if err != nil {
 			return "", err
 		}
-		rebuild := false
-		for _, r := range w.refs {
-			s, err := inspect(ctx, e.Runner, r, key)
-			if err != nil {
-				return "", err
-			}
-			switch s {
-			case foreign:
-				ref = r
-				return "there", nil
-			case current:
-				ref, built = r, true
-				return "built before", nil
-			case stale:
-				rebuild = true
-			}
+		found, s, err := e.find(ctx, w.refs, key)
+		if err != nil {
+			return "", err
 		}
-		if e.ReadOnly {
+		switch {
+		case s == foreign:
+			ref = found
+			return "there", nil
+		case s == current:
+			ref, built = found, true
+			return "built before", nil
+		case e.ReadOnly:
 			return "", &report.Problem{
 				Attempted: "to find " + strings.Join(w.refs, " or "),
 				Remedy:    "run this without KUBECOMM_ENV_INSTALL=0; it would pull the image, or build it from source where no registry can be reached",
 				Err:       errors.New("the engine has no such image, or one that was built from an older recipe"),
 			}
 		}
-		var pullErrs []error
-		if !rebuild {
-			for _, r := range w.refs {
-				if err := e.pull(ctx, r); err != nil {
-					pullErrs = append(pullErrs, err)
-					continue
-				}
-				ref = r
+		var refused error
+		if s == absent {
+			if ref, refused = e.pullAny(ctx, w.refs); refused == nil {
 				return "pulled", nil
 			}
-			e.Log.Say("%s can not be pulled: %v", own, errors.Join(pullErrs...))
-		}
-		if err := w.build(ctx, own, key); err != nil {
-			return "", errors.Join(err, errors.Join(pullErrs...))
+			e.Log.Say("no registry gives %s: %v", own, refused)
 		}
 		ref, built = own, true
-		return "built from source", nil
+		note, err := e.produce(ctx, w, own, key)
+		if err != nil {
+			err = errors.Join(err, refused)
+		}
+		return note, err
 	})
 	return ref, built, err
+}
+
+// find returns the best of the references that the engine has, and its state.
+func (e *ensurer) find(ctx context.Context, refs []string, key string) (string, state, error) {
+	outdated := absent
+	for _, r := range refs {
+		s, err := inspect(ctx, e.Runner, r, key)
+		if err != nil {
+			return "", absent, err
+		}
+		if s == foreign || s == current {
+			return r, s, nil
+		}
+		outdated = max(outdated, s)
+	}
+	return "", outdated, nil
+}
+
+// produce builds an image, unless another run has done so while this one waited.
+func (e *ensurer) produce(ctx context.Context, w wanted, ref, key string) (string, error) {
+	if err := e.prepare(ctx); err != nil {
+		return "", err
+	}
+	if _, s, err := e.find(ctx, []string{ref}, key); err == nil && s == current {
+		return "built by another run", nil
+	}
+	former, _ := command.Output(ctx, e.Runner, "docker", "image", "inspect", "--format", "{{.Id}}", ref)
+	if err := w.build(ctx, ref, key); err != nil {
+		return "", err
+	}
+	if former != "" {
+		// Clusters that still run from it keep it.
+		_, _ = e.Runner.Run(ctx, command.Cmd{Args: []string{"docker", "image", "rm", former}})
+	}
+	return "built from source", nil
+}
+
+// prepare readies this run, and the machine, for builds.
+func (e *ensurer) prepare(ctx context.Context) error {
+	if e.prepared {
+		return nil
+	}
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		return &report.Problem{
+			Attempted: "to build images from source, because no registry can be reached",
+			Remedy:    "make the registry reachable, or load the image into the engine; building needs Debian or another Linux with debootstrap, and root",
+			Err:       fmt.Errorf("this is %s, as user %d", runtime.GOOS, os.Geteuid()),
+		}
+	}
+	if err := e.Prepare(ctx); err != nil {
+		return err
+	}
+	e.sweep(ctx)
+	e.prepared = true
+	return nil
+}
+
+// pullAny pulls the first reference that a registry gives.
+func (e *ensurer) pullAny(ctx context.Context, refs []string) (string, error) {
+	var failed error
+	for _, r := range refs {
+		err := e.pull(ctx, r)
+		if err == nil {
+			return r, nil
+		}
+		if failed == nil {
+			failed = err
+		}
+	}
+	return "", failed
 }
 
 // pull asks each registry once: one that can not be reached for an image is not
@@ -210,7 +277,7 @@ func (e *ensurer) ensure(ctx context.Context, w wanted) (ref string, built bool,
 func (e *ensurer) pull(ctx context.Context, ref string) error {
 	host := registry(ref)
 	if err := e.unreachable[host]; err != nil {
-		return err
+		return errors.New("its registry could not be reached before")
 	}
 	err := pull(ctx, ref)
 	if err != nil && !strings.Contains(err.Error(), "manifest") {
@@ -234,22 +301,12 @@ func (e *ensurer) build(ctx context.Context) (pieces, error) {
 	if e.pieces != nil {
 		return *e.pieces, nil
 	}
-	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		return pieces{}, &report.Problem{
-			Attempted: "to build images from source, because no registry can be reached",
-			Remedy:    "make the registry reachable, or load the image into the engine; building needs Debian or another Linux with debootstrap, and root",
-			Err:       fmt.Errorf("this is %s, as user %d", runtime.GOOS, os.Geteuid()),
-		}
-	}
 	if e.version == (Version{}) {
 		return pieces{}, &report.Problem{
 			Attempted: "to build the node image " + e.Node + " from source, because it is not there and can not be pulled",
 			Remedy:    "ask for a version that sources/ pins, as kindest/node:" + e.newest.String(),
 			Err:       errors.New("its version is not one that is pinned here"),
 		}
-	}
-	if err := e.Prepare(ctx); err != nil {
-		return pieces{}, err
 	}
 	p, err := e.gather(ctx, e.version, e.newest)
 	if err == nil {

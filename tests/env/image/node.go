@@ -30,7 +30,7 @@ func (b *Builder) buildNode(ctx context.Context, ref, key string, v Version, p p
 	if err != nil {
 		return err
 	}
-	base := "kubecomm-env/node-base:" + key
+	base := baseName + ":" + key
 	files := nodeFiles{source: b.Source, pieces: p, version: v, kindDir: kindDir, manifest: string(manifest)}
 	err = stream(files.write, func(root io.Reader) error {
 		_, err := b.Runner.Run(ctx, command.Cmd{Args: []string{
@@ -53,11 +53,30 @@ func (b *Builder) buildNode(ctx context.Context, ref, key string, v Version, p p
 	return b.importImages(ctx, base, ref, key, specs)
 }
 
+// What a build has in the engine while it is at work.
+const (
+	baseName        = "kubecomm-env/node-base"
+	containerPrefix = "kubecomm-env-build-"
+)
+
+// sweep removes what builds left in the engine and the cache that were killed.
+func (b *Builder) sweep(ctx context.Context) {
+	b.Cache.Sweep()
+	for _, s := range []struct{ list, remove []string }{
+		{[]string{"docker", "ps", "--all", "--quiet", "--filter", "name=^" + containerPrefix}, []string{"docker", "rm", "--force", "--volumes"}},
+		{[]string{"docker", "images", "--quiet", baseName}, []string{"docker", "rmi", "--force"}},
+	} {
+		if found, err := command.Output(ctx, b.Runner, s.list...); err == nil && found != "" {
+			_, _ = b.Runner.Run(ctx, command.Cmd{Args: append(s.remove, strings.Fields(found)...)})
+		}
+	}
+}
+
 // importImages runs the image, lets its own containerd take in specs, and
 // commits the result, as kind does (kind v0.33.0, pkg/build/nodeimage). The
 // container needs no network.
 func (b *Builder) importImages(ctx context.Context, base, ref, key string, specs []Spec) error {
-	name := "kubecomm-env-build-" + key
+	name := containerPrefix + key
 	docker := func(stdin io.Reader, args ...string) error {
 		_, err := b.Runner.Run(ctx, command.Cmd{Args: append([]string{"docker"}, args...), Stdin: stdin})
 		return err
@@ -65,7 +84,6 @@ func (b *Builder) importImages(ctx context.Context, base, ref, key string, specs
 	remove := func() {
 		_, _ = b.Runner.Run(context.WithoutCancel(ctx), command.Cmd{Args: []string{"docker", "rm", "--force", "--volumes", name}})
 	}
-	remove() // of a build that was killed
 	// The stop signal is the container's own here, but the commit keeps it:
 	// systemd ends on another signal than most (kind's Dockerfile again), and
 	// neither import nor commit can set one.
