@@ -13,11 +13,6 @@ output "nodes" {
   }
 }
 
-output "kubelet_ca" {
-  description = "The CA bundle that every apiserver verifies kubelets by. It is public; its key never leaves the nodes."
-  value       = kubecomm_hardening.dev.kubelet_ca
-}
-
 output "kubeconfig" {
   description = "Credentials of the cluster's administrator."
   value       = kubecomm_kind_cluster.dev.kubeconfig
