@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -55,7 +56,7 @@ func (r *hardening) options(ctx context.Context) apply.Options {
 			"node":    p.Step.Node,
 			"what":    string(p.Step.Kind),
 			"reason":  p.Step.Reason,
-			"elapsed": p.Elapsed.String(),
+			"elapsed": p.Elapsed.Round(time.Millisecond).String(),
 		})
 	}}
 }
