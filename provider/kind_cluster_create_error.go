@@ -33,7 +33,7 @@ func createDiagnostics(name string, err error) diag.Diagnostics {
 func explanation(failure *cluster.CreateError) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Creating the kind cluster %q failed after %s, at this step: %s.\n\n%s\n",
-		failure.Cluster, failure.Elapsed, failure.Step, failure.Reason())
+		failure.Cluster, failure.Duration(), failure.Step, failure.Reason())
 	if len(failure.Evidence) > 0 {
 		fmt.Fprintf(&text, "\nThe last lines that explain it:\n  %s\n", strings.Join(failure.Evidence, "\n  "))
 	}

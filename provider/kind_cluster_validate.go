@@ -37,11 +37,16 @@ func (r *kindCluster) ValidateConfig(
 
 const invalidSummary = "Invalid kind cluster"
 
-// problemDiagnostics puts each problem on the attribute that it is about.
+// problemDiagnostics puts each problem on the attribute that it is about. Terraform shows where a top-level attribute is,
+// but not one inside, so that is said.
 func problemDiagnostics(problems []cluster.Problem) diag.Diagnostics {
 	var diags diag.Diagnostics
 	for _, problem := range problems {
-		diags.AddAttributeError(attributePath(problem.Path), invalidSummary, problem.Reason)
+		reason := problem.Reason
+		if len(problem.Path) > 1 {
+			reason = problem.String()
+		}
+		diags.AddAttributeError(attributePath(problem.Path), invalidSummary, reason)
 	}
 	return diags
 }

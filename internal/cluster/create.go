@@ -145,11 +145,11 @@ func (c *creation) failed(ctx context.Context, err error) error {
 	cancelled := errors.Is(ctx.Err(), context.Canceled)
 	// What follows has its own limits, and is needed most when the context has ended.
 	ctx = context.WithoutCancel(ctx)
-	failure.Evidence = commandEvidence(err)
-	if len(failure.Evidence) == 0 {
-		failure.Evidence = lines
-	}
 	if !cancelled {
+		failure.Evidence = commandEvidence(err)
+		if len(failure.Evidence) == 0 {
+			failure.Evidence = lines
+		}
 		failure.Evidence = append(failure.Evidence, nodeEvidence(ctx, c.provider, c.spec.Name)...)
 	}
 	if c.opts.KeepOnFailure {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -24,15 +25,23 @@ type CreateError struct {
 }
 
 func (e *CreateError) Error() string {
-	message := fmt.Sprintf("creating cluster %s: %s, after %s: %s", e.Cluster, e.Step, e.Elapsed, e.Reason())
+	message := fmt.Sprintf("creating cluster %s: %s, after %s: %s", e.Cluster, e.Step, e.Duration(), e.Reason())
 	if e.CleanUp != nil {
 		message += fmt.Sprintf(" (cleaning up failed as well: %v)", e.CleanUp)
 	}
 	return message
 }
 
+// Duration is how long it took to fail, for a sentence.
+func (e *CreateError) Duration() time.Duration { return e.Elapsed.Round(100 * time.Millisecond) }
+
 // Reason is the original error without keys and tokens.
-func (e *CreateError) Reason() string { return redact(e.Err.Error()) }
+func (e *CreateError) Reason() string {
+	if errors.Is(e.Err, context.Canceled) {
+		return "It was interrupted."
+	}
+	return redact(e.Err.Error())
+}
 
 func (e *CreateError) Unwrap() []error { return []error{e.Err, e.CleanUp} }
 

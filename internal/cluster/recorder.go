@@ -31,11 +31,11 @@ const (
 // stepMarks are how kind announces steps where there is no terminal (v0.33.0, pkg/internal/cli/status.go).
 var stepMarks = map[string]StepState{"•": StepStarted, "✓": StepFinished, "✗": StepFailed}
 
-// recordedLines is how many of kind's own lines are kept to explain a failure.
+// recordedLines is how many of kind's warnings are kept to explain a failure.
 const recordedLines = 10
 
 // recorder is the logger that kind writes to while it creates a cluster. It makes progress out of kind's steps, and
-// keeps its last other lines.
+// keeps its last warnings.
 type recorder struct {
 	cluster  string
 	progress func(Progress)
@@ -58,42 +58,42 @@ func newRecorder(cluster string, progress func(Progress), now func() time.Time) 
 }
 
 // Warn and the like implement log.Logger.
-func (r *recorder) Warn(message string)               { r.record(message) }
-func (r *recorder) Warnf(format string, args ...any)  { r.record(fmt.Sprintf(format, args...)) }
-func (r *recorder) Error(message string)              { r.record(message) }
-func (r *recorder) Errorf(format string, args ...any) { r.record(fmt.Sprintf(format, args...)) }
+func (r *recorder) Warn(message string)               { r.keep(message) }
+func (r *recorder) Warnf(format string, args ...any)  { r.keep(fmt.Sprintf(format, args...)) }
+func (r *recorder) Error(message string)              { r.keep(message) }
+func (r *recorder) Errorf(format string, args ...any) { r.keep(fmt.Sprintf(format, args...)) }
 
 // V drops what is verbose: kind prints whole kubeadm configurations and outputs there.
 func (r *recorder) V(level log.Level) log.InfoLogger {
-	if level > 1 {
+	if level > 0 {
 		return log.NoopInfoLogger{}
 	}
-	return infoRecorder{r}
+	return stepRecorder{r}
 }
 
-type infoRecorder struct{ *recorder }
+// stepRecorder is where kind announces its steps.
+type stepRecorder struct{ *recorder }
 
-func (r infoRecorder) Enabled() bool                    { return true }
-func (r infoRecorder) Info(message string)              { r.record(message) }
-func (r infoRecorder) Infof(format string, args ...any) { r.record(fmt.Sprintf(format, args...)) }
+func (r stepRecorder) Enabled() bool                    { return true }
+func (r stepRecorder) Info(message string)              { r.announced(message) }
+func (r stepRecorder) Infof(format string, args ...any) { r.announced(fmt.Sprintf(format, args...)) }
 
-func (r *recorder) record(message string) {
+func (r *recorder) keep(message string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
-		return
+	if message = strings.TrimSpace(message); message != "" && !r.closed {
+		r.lines = append(r.lines, redact(message))
+		r.lines = r.lines[max(0, len(r.lines)-recordedLines):]
 	}
-	message = strings.TrimSpace(message)
-	mark, rest, _ := strings.Cut(message, " ")
-	state, isStep := stepMarks[mark]
-	if !isStep {
-		if message != "" {
-			r.lines = append(r.lines, redact(message))
-			r.lines = r.lines[max(0, len(r.lines)-recordedLines):]
-		}
-		return
+}
+
+func (r *recorder) announced(message string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	mark, rest, _ := strings.Cut(strings.TrimSpace(message), " ")
+	if state, isStep := stepMarks[mark]; isStep && !r.closed {
+		r.report(stepName(rest), state)
 	}
-	r.report(stepName(rest), state)
 }
 
 // during reports a step of ours.
@@ -123,7 +123,7 @@ func (r *recorder) report(step string, state StepState) {
 func (r *recorder) elapsed() time.Duration { return r.now().Sub(r.began).Round(time.Millisecond) }
 
 // close makes the recorder deaf, for a kind that goes on in the background when nobody waits for it any more. It
-// returns the step that was reached and the last lines.
+// returns the step that was reached and the last warnings.
 func (r *recorder) close() (step string, lines []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
