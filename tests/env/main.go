@@ -3,7 +3,7 @@
 // built here, that no packet for a pod or service leaves the machine.
 //
 //	go run ./tests/env          make sure of everything, saying what is done
-//	go run ./tests/env print    print the environment of the tests for a shell's
+//	go run ./tests/env print    write the environment of the tests for a shell's
 //	                            eval; changes nothing, fails if not ready
 //	go run ./tests/env check    look at running clusters: would a packet for a
 //	                            pod or service leave the machine?

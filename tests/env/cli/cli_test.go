@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +17,8 @@ func options(onPath ...string) Options {
 	return Options{
 		Log: report.NewLog(io.Discard, time.Now),
 		LookPath: func(name string) (string, error) {
-			for _, p := range onPath {
-				if p == name {
-					return "/bin/" + name, nil
-				}
+			if slices.Contains(onPath, name) {
+				return "/bin/" + name, nil
 			}
 			return "", os.ErrNotExist
 		},

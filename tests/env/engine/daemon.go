@@ -33,7 +33,7 @@ func StartDaemon(ctx context.Context, r command.Runner) error {
 		return &report.Problem{
 			Attempted: "to start dockerd",
 			Remedy:    "read the end of " + LogFile + ", start dockerd by hand, then run this again",
-			Err:       errors.Join(err, lastLines(LogFile)),
+			Err:       errors.Join(err, errors.New(lastLines(LogFile))),
 		}
 	}
 	if look().systemd {
@@ -128,20 +128,20 @@ func removeStale() {
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(raw)))
 		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 		want := strings.TrimSuffix(filepath.Base(p), ".pid")
-		if !strings.HasPrefix(strings.TrimSpace(string(name)), want) {
+		if strings.TrimSpace(string(name)) != want {
 			os.Remove(p)
 		}
 	}
 }
 
-func lastLines(path string) error {
+func lastLines(path string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil
+		return "its log can not be read: " + err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 	if len(lines) > 15 {
 		lines = lines[len(lines)-15:]
 	}
-	return fmt.Errorf("the end of %s:\n%s", path, strings.Join(lines, "\n"))
+	return "the end of " + path + ":\n" + strings.Join(lines, "\n")
 }

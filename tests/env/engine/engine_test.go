@@ -13,16 +13,23 @@ func TestTheRuntimeIsMergedIntoDaemonJSONWithoutLosingAKey(t *testing.T) {
 	if err != nil || !changed {
 		t.Fatalf("changed %v, error %v", changed, err)
 	}
-	var got map[string]any
+	var got struct {
+		LogDriver string           `json:"log-driver"`
+		Default   string           `json:"default-runtime"`
+		Pools     []map[string]any `json:"default-address-pools"`
+		Runtimes  map[string]struct {
+			Path        string
+			RuntimeArgs []string
+		}
+	}
 	if err := json.Unmarshal(merged, &got); err != nil {
 		t.Fatal(err)
 	}
-	if got["log-driver"] != "local" || got["default-runtime"] != "r" || got["default-address-pools"] == nil {
+	if got.LogDriver != "local" || got.Default != "r" || len(got.Pools) != 1 {
 		t.Errorf("got %s", merged)
 	}
-	runtimes := got["runtimes"].(map[string]any)
-	if runtimes["nvidia"].(map[string]any)["path"] != "/usr/bin/nv" || runtimes["r"].(map[string]any)["path"] != "/lib/r" {
-		t.Errorf("runtimes: %v", runtimes)
+	if nv := got.Runtimes["nvidia"]; nv.Path != "/usr/bin/nv" || len(nv.RuntimeArgs) != 1 || got.Runtimes["r"].Path != "/lib/r" {
+		t.Errorf("runtimes: %v", got.Runtimes)
 	}
 	again, changed, err := withRuntime(merged, "r", "/lib/r")
 	if err != nil || changed || string(again) != string(merged) {

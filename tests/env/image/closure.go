@@ -49,15 +49,15 @@ func toolsLayer(root string, programs []string, path string) error {
 // add takes a path in, with the links that lead to it, and if it is an ELF
 // file all that it loads.
 func (c *closure) add(path string) error {
-	real, err := c.resolve(path, 0)
+	final, err := c.resolve(path, 0)
 	if err != nil {
 		return err
 	}
-	if c.found[real] {
+	if c.found[final] {
 		return nil
 	}
-	c.found[real] = true
-	f, err := elf.Open(c.root + real)
+	c.found[final] = true
+	f, err := elf.Open(c.root + final)
 	if err != nil {
 		return nil // a script or data
 	}

@@ -5,15 +5,8 @@ package image
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"regexp"
-	"runtime"
-	"slices"
 	"strings"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/env/command"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/env/report"
 )
 
@@ -37,26 +30,6 @@ type Options struct {
 	Prepare func(context.Context) error
 	// Module is the folder of the module that requires kind.
 	Module string
-}
-
-// Constants of kind that its library does not export: its default node image
-// and the image of its load balancer.
-var (
-	defaultNodePattern = regexp.MustCompile(`(?m)^const Image = "([^"]+)"`)
-	defaultNodeFile    = "pkg/apis/config/defaults/image.go"
-	balancerFile       = "pkg/cluster/internal/loadbalancer/const.go"
-)
-
-func constant(kindDir, file string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(kindDir, file))
-	if err != nil {
-		return "", err
-	}
-	m := defaultNodePattern.FindSubmatch(b)
-	if m == nil {
-		return "", fmt.Errorf("no image in kind's %s", file)
-	}
-	return string(m[1]), nil
 }
 
 // wanted is one image to make sure of.
@@ -112,41 +85,6 @@ func Ensure(ctx context.Context, o Options) (Refs, error) {
 		refs.Built = refs.Built || built
 	}
 	return refs, errors.Join(missing...)
-}
-
-// nodeRefs returns the acceptable node images, and the version that a build
-// would be of.
-func (o Options) nodeRefs(kindDir string) (refs []string, v, newest Version, err error) {
-	buildable, err := Buildable(o.Source)
-	if err != nil {
-		return nil, v, newest, err
-	}
-	newest = slices.MaxFunc(buildable, Version.Compare)
-	preferred := o.Node
-	if preferred == "" {
-		if preferred, err = constant(kindDir, defaultNodeFile); err != nil {
-			return nil, v, newest, err
-		}
-	}
-	refs = []string{preferred}
-	name, tag, digest := SplitRef(preferred)
-	v, parseErr := ParseVersion(tag)
-	for _, b := range buildable {
-		switch {
-		case o.Node == "" && b.Minor() == v.Minor():
-			// kind's default may be an older patch level than the source here.
-			if ref := name + ":" + b.String(); ref != preferred {
-				refs = append(refs, ref)
-			}
-			return refs, b, newest, nil
-		case b == v && digest != "":
-			return append(refs, name+":"+tag), v, newest, nil
-		case b == v:
-			return refs, v, newest, nil
-		}
-	}
-	_ = parseErr // an image that can not be built may still be there, or pulled
-	return refs, Version{}, newest, nil
 }
 
 // ensurer remembers, across images, what was learned and built.
@@ -216,139 +154,4 @@ func (e *ensurer) find(ctx context.Context, refs []string, key string) (string, 
 		outdated = max(outdated, s)
 	}
 	return "", outdated, nil
-}
-
-// produce builds an image, unless another run has done so while this one waited.
-func (e *ensurer) produce(ctx context.Context, w wanted, ref, key string) (string, error) {
-	if err := e.prepare(ctx); err != nil {
-		return "", err
-	}
-	if _, s, err := e.find(ctx, []string{ref}, key); err == nil && s == current {
-		return "built by another run", nil
-	}
-	former, _ := command.Output(ctx, e.Runner, "docker", "image", "inspect", "--format", "{{.Id}}", ref)
-	if err := w.build(ctx, ref, key); err != nil {
-		return "", err
-	}
-	if former != "" {
-		// Clusters that still run from it keep it.
-		_, _ = e.Runner.Run(ctx, command.Cmd{Args: []string{"docker", "image", "rm", former}})
-	}
-	return "built from source", nil
-}
-
-// prepare readies this run, and the machine, for builds.
-func (e *ensurer) prepare(ctx context.Context) error {
-	if e.prepared {
-		return nil
-	}
-	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		return &report.Problem{
-			Attempted: "to build images from source, because no registry can be reached",
-			Remedy:    "make the registry reachable, or load the image into the engine; building needs Debian or another Linux with debootstrap, and root",
-			Err:       fmt.Errorf("this is %s, as user %d", runtime.GOOS, os.Geteuid()),
-		}
-	}
-	if err := e.Prepare(ctx); err != nil {
-		return err
-	}
-	e.sweep(ctx)
-	e.prepared = true
-	return nil
-}
-
-// pullAny pulls the first reference that a registry gives.
-func (e *ensurer) pullAny(ctx context.Context, refs []string) (string, error) {
-	var failed error
-	for _, r := range refs {
-		err := e.pull(ctx, r)
-		if err == nil {
-			return r, nil
-		}
-		if failed == nil {
-			failed = err
-		}
-	}
-	return "", failed
-}
-
-// pull asks each registry once: one that can not be reached for an image is not
-// asked for the next.
-func (e *ensurer) pull(ctx context.Context, ref string) error {
-	host := registry(ref)
-	if err := e.unreachable[host]; err != nil {
-		return errors.New("its registry could not be reached before")
-	}
-	err := pull(ctx, ref)
-	if err != nil && !strings.Contains(err.Error(), "manifest") {
-		e.unreachable[host] = err
-	}
-	return err
-}
-
-// registry returns the registry of a reference: the first part of the name
-// where that looks like a host (distribution reference/normalize.go).
-func registry(ref string) string {
-	host, _, ok := strings.Cut(ref, "/")
-	if !ok || (!strings.ContainsAny(host, ".:") && host != "localhost") {
-		return "docker.io"
-	}
-	return host
-}
-
-// build readies everything that images are put together from, once.
-func (e *ensurer) build(ctx context.Context) (pieces, error) {
-	if e.pieces != nil {
-		return *e.pieces, nil
-	}
-	if e.version == (Version{}) {
-		return pieces{}, &report.Problem{
-			Attempted: "to build the node image " + e.Node + " from source, because it is not there and can not be pulled",
-			Remedy:    "ask for a version that sources/ pins, as kindest/node:" + e.newest.String(),
-			Err:       errors.New("its version is not one that is pinned here"),
-		}
-	}
-	p, err := e.gather(ctx, e.version, e.newest)
-	if err == nil {
-		e.pieces = &p
-	}
-	return p, err
-}
-
-func (e *ensurer) buildNode(ctx context.Context, ref, key string) error {
-	p, err := e.build(ctx)
-	if err != nil {
-		return err
-	}
-	return e.Log.Step(ctx, "put "+ref+" together", func(ctx context.Context) (string, error) {
-		return "", e.Builder.buildNode(ctx, ref, key, e.version, p, e.kind.Dir)
-	})
-}
-
-func (e *ensurer) buildHelper(ctx context.Context, ref, key string) error {
-	p, err := e.build(ctx)
-	if err != nil {
-		return err
-	}
-	scratch, err := os.MkdirTemp(e.Cache.Dir, buildPrefix+"image-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(scratch)
-	var spec Spec
-	switch ref {
-	case AgnhostImage:
-		spec, err = agnhostSpec(p, scratch)
-	case KonnectivityServerImage:
-		spec, err = konnectivitySpec(p, scratch, "server", ref)
-	case KonnectivityAgentImage:
-		spec, err = konnectivitySpec(p, scratch, "agent", ref)
-	default:
-		spec, err = balancerSpec(p, scratch, ref)
-	}
-	if err != nil {
-		return err
-	}
-	spec.Labels = map[string]string{recipeLabel: key}
-	return load(ctx, e.Runner, runtime.GOARCH, []Spec{spec})
 }

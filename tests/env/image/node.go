@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/env/command"
@@ -142,13 +143,13 @@ func (b *Builder) innerImages(ctx context.Context, v Version, p pieces, scratch,
 		if err := writeLayer(layer, files); err != nil {
 			return err
 		}
-		s.Ref, s.Layers = ref, append(below, layer)
+		s.Ref, s.Layers = ref, slices.Concat(below, []string{layer})
 		s.Env = append(s.Env, searchPath)
 		specs = append(specs, s)
 		return nil
 	}
 	network := filepath.Join(p.root, networkTar)
-	for _, ref := range strings.Fields(list) {
+	for ref := range strings.FieldsSeq(list) {
 		name, _, _ := SplitRef(ref)
 		program := name[strings.LastIndex(name, "/")+1:]
 		at := "usr/local/bin/" + program

@@ -86,13 +86,25 @@ func checkRoute(ctx context.Context, r command.Runner, in []string, subnet strin
 		return err
 	}
 	route, err := command.Output(ctx, r, append(ip, "get", address)...)
-	if err != nil {
-		return nil // blackhole and unreachable routes make `get` itself fail
-	}
-	if leaves(route, gateway) {
+	switch {
+	case err != nil && !goesNowhere(err):
+		return err
+	case err == nil && leaves(route, gateway):
 		return fmt.Errorf("a packet for %s would leave by the default route: %s", address, route)
 	}
 	return nil
+}
+
+// goesNowhere reports whether `ip route get` failed with what the kernel says
+// of a blackhole route (EINVAL), of an unreachable one, or where the family has
+// no route at all (linux, net/ipv4/fib_semantics.c: fib_props).
+func goesNowhere(err error) bool {
+	for _, answer := range []string{"Invalid argument", "No route to host", "Network is unreachable", "Permission denied"} {
+		if strings.Contains(err.Error(), "RTNETLINK answers: "+answer) {
+			return true
+		}
+	}
+	return false
 }
 
 var via = regexp.MustCompile(`\bvia (\S+)`)

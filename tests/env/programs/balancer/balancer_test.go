@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"testing"
 )
@@ -87,7 +88,7 @@ func TestAConnectionReachesALiveBackendAndMayBeHalfClosed(t *testing.T) {
 			forward(c, p)
 		}
 	}()
-	client, err := net.Dial("tcp", front.Addr().String())
+	client, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(front.Addr().String())))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func TestAConnectionReachesALiveBackendAndMayBeHalfClosed(t *testing.T) {
 	if _, err := client.Write([]byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := client.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(client); err != nil || string(got) != "got hello" {

@@ -23,13 +23,13 @@ func main() {
 		fmt.Fprintf(os.Stderr, "runc-no-resource: %v\n", err)
 		os.Exit(1)
 	}
-	real, err := realRunc()
+	path, err := realRunc()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "runc-no-resource: %v\n", err)
 		os.Exit(1)
 	}
-	err = syscall.Exec(real, append([]string{"runc"}, os.Args[1:]...), os.Environ())
-	fmt.Fprintf(os.Stderr, "runc-no-resource: exec %s: %v\n", real, err)
+	err = syscall.Exec(path, append([]string{"runc"}, os.Args[1:]...), os.Environ())
+	fmt.Fprintf(os.Stderr, "runc-no-resource: exec %s: %v\n", path, err)
 	os.Exit(1)
 }
 
