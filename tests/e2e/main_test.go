@@ -1,0 +1,83 @@
+// Package e2e proves on a live cluster what kubecomm does to the paths between a control plane and its nodes: what was
+// open before, what is refused after, and that everything else keeps working.
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"sigs.k8s.io/e2e-framework/pkg/env"
+	"sigs.k8s.io/e2e-framework/pkg/envconf"
+)
+
+// The images that nodes and pods are made of. Whoever sets the first wants a cluster, and gets a failure where none can
+// be had; without it, nothing here can run.
+const (
+	nodeImageVariable    = "KUBECOMM_NODE_IMAGE"
+	agnhostImageVariable = "KUBECOMM_AGNHOST_IMAGE"
+)
+
+// testenv has the cluster; nil if none was asked for.
+var testenv env.Environment
+
+func TestMain(m *testing.M) {
+	if _, wanted := os.LookupEnv(nodeImageVariable); !wanted {
+		os.Exit(m.Run())
+	}
+	os.Exit(runWithCluster(m))
+}
+
+func runWithCluster(m *testing.M) int {
+	// An interrupted run takes its cluster down as well.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	base, err := env.NewFromFlags()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	if err := muteKlog(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	s := &suite{}
+	testenv = base.WithContext(context.WithValue(ctx, suiteKey{}, s))
+	testenv.Setup(explained(s.create), explained(s.deploy))
+	testenv.AfterEachFeature(s.explainFailure)
+	testenv.Finish(explained(s.delete))
+	code := testenv.Run(m)
+	if s.deleteErr != nil {
+		code = max(code, 1) // the framework goes on where a clean-up fails
+	}
+	return code
+}
+
+// muteKlog silences the Kubernetes libraries, which report every stream that a test ends as an error. The framework
+// logs through them too, so explained speaks in its place.
+func muteKlog() error {
+	return errors.Join(
+		flag.Set("logtostderr", "false"), flag.Set("stderrthreshold", "FATAL"), flag.Set("log_file", os.DevNull))
+}
+
+func explained(do env.Func) env.Func {
+	return func(ctx context.Context, config *envconf.Config) (context.Context, error) {
+		ctx, err := do(ctx, config)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "FAIL:", err)
+		}
+		return ctx, err
+	}
+}
+
+func needCluster(t *testing.T) {
+	t.Helper()
+	if testenv == nil {
+		t.Skipf("%s is not set; make e2e sets it and runs this on a kind cluster of its own", nodeImageVariable)
+	}
+}
