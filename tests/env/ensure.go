@@ -24,12 +24,11 @@ type environment struct {
 func ensure(ctx context.Context, s settings, log *report.Log) (environment, error) {
 	var ready environment
 	runner := command.Exec{}
-	one := &exclusive{dir: s.cacheDir, log: log}
-	defer one.end()
 	builder := &image.Builder{Runner: runner, Log: log, Cache: image.Cache{Dir: s.cacheDir}, Source: s.source}
 	isolation := isolate.Options{Runner: runner, Log: log, ReadOnly: s.readOnly}
 	onEngine := engine.Options{
-		Runner: runner, Log: log, ReadOnly: s.readOnly, Source: s.source, Exclusive: one.begin,
+		Runner: runner, Log: log, ReadOnly: s.readOnly, Source: s.source,
+		Exclusive: func(ctx context.Context) (func(), error) { return builder.Cache.Lock(ctx, log, "engine") },
 		BeforeStart: func(ctx context.Context) error {
 			// Nodes from images that were built here may start with the daemon.
 			if !builder.HasBuilt() {
@@ -49,9 +48,6 @@ func ensure(ctx context.Context, s settings, log *report.Log) (environment, erro
 	ready.images, imageErr = image.Ensure(ctx, image.Options{
 		Builder: builder, Node: s.nodeImage, ReadOnly: s.readOnly, Module: s.module,
 		Prepare: func(ctx context.Context) error {
-			if err := one.begin(ctx); err != nil {
-				return err
-			}
 			if err := engine.Install(ctx, onEngine, map[string]string{"debootstrap": "debootstrap", "nft": "nftables", "ip": "iproute2"}); err != nil {
 				return err
 			}
@@ -71,12 +67,7 @@ func ensure(ctx context.Context, s settings, log *report.Log) (environment, erro
 	ready.cli, cliErr = cli.Ensure(ctx, cli.Options{
 		Log: log, ReadOnly: s.readOnly,
 		Built: func() (string, error) { return builder.BuiltTofu(ctx) },
-		Build: func(ctx context.Context) (string, error) {
-			if err := one.begin(ctx); err != nil {
-				return "", err
-			}
-			return builder.Tofu(ctx)
-		},
+		Build: builder.Tofu,
 	})
 	// Where nothing may be changed, all that is missing is said at once.
 	return ready, errors.Join(runtimeErr, imageErr, isolationErr, cliErr)

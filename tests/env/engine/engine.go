@@ -22,8 +22,9 @@ type Options struct {
 	ReadOnly bool
 	// Source is the folder of this program, for the programs that it builds.
 	Source string
-	// Exclusive waits until no other run changes this machine.
-	Exclusive func(context.Context) error
+	// Exclusive waits until no other run changes the engine, and keeps others
+	// waiting until it is undone.
+	Exclusive func(context.Context) (undo func(), err error)
 	// BeforeStart runs before a daemon is started that may bring clusters of an
 	// earlier run back up.
 	BeforeStart func(context.Context) error
@@ -66,9 +67,11 @@ func start(ctx context.Context, o Options, unanswered error) (string, error) {
 			Err:       unanswered,
 		}
 	}
-	if err := o.Exclusive(ctx); err != nil {
+	undo, err := o.Exclusive(ctx)
+	if err != nil {
 		return "", err
 	}
+	defer undo()
 	if version, err := Answers(ctx, o.Runner); err == nil {
 		return "Docker " + version + " answers, started by another run", nil
 	}
@@ -113,6 +116,11 @@ func Install(ctx context.Context, o Options, programs map[string]string) error {
 		}
 	}
 	return o.Log.Step(ctx, "install "+strings.Join(missing, " "), func(ctx context.Context) (string, error) {
+		undo, err := o.Exclusive(ctx)
+		if err != nil {
+			return "", err
+		}
+		defer undo()
 		return "", install(ctx, o.Runner, missing...)
 	})
 }

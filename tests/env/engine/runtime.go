@@ -48,9 +48,11 @@ func EnsureRuntime(ctx context.Context, o Options) error {
 			return used + " is in place", nil
 		}
 		if used != runtimeName {
-			if err := o.Exclusive(ctx); err != nil {
+			undo, err := o.Exclusive(ctx)
+			if err != nil {
 				return "", err
 			}
+			defer undo()
 		}
 		built, err := buildRuntime(ctx, o)
 		if err != nil {

@@ -104,7 +104,11 @@ func (b *Builder) piece(ctx context.Context, name, key, title string, build func
 	}
 	var dir string
 	err := b.Log.Step(ctx, title, func(ctx context.Context) (string, error) {
-		var err error
+		unlock, err := b.Cache.Lock(ctx, b.Log, name)
+		if err != nil {
+			return "", err
+		}
+		defer unlock()
 		dir, _, err = b.Cache.Piece(ctx, name, key, build)
 		if err != nil {
 			err = &report.Problem{

@@ -37,23 +37,21 @@ func Key(parts ...string) string {
 }
 
 // Piece returns the folder of a finished piece, building it if it is not there
-// or not whole.
+// or not whole. Two runs must not build a piece at once: see Lock.
 func (c Cache) Piece(ctx context.Context, name, key string, build func(ctx context.Context, dir string) error) (dir string, built bool, err error) {
 	dir = filepath.Join(c.Dir, name+"-"+key)
 	if whole(dir) {
 		return dir, false, nil
 	}
-	temporary := filepath.Join(c.Dir, buildPrefix+name)
-	for _, d := range []string{dir, temporary} {
-		if err := os.RemoveAll(d); err != nil {
-			return "", false, err
-		}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", false, err
 	}
-	if err := os.MkdirAll(temporary, 0o755); err != nil {
+	temporary, remove, err := c.Scratch(name)
+	if err != nil {
 		return "", false, err
 	}
 	if err := build(ctx, temporary); err != nil {
-		os.RemoveAll(temporary) // gives back the space of a disk that is full
+		remove() // gives back the space of a disk that is full
 		return "", false, err
 	}
 	if err := seal(temporary); err != nil {
@@ -71,12 +69,14 @@ func (c Cache) Has(name, key string) bool {
 	return whole(filepath.Join(c.Dir, name+"-"+key))
 }
 
-// Sweep removes what builds left that were killed.
-func (c Cache) Sweep() {
-	left, _ := filepath.Glob(filepath.Join(c.Dir, buildPrefix+"*"))
-	for _, p := range left {
-		os.RemoveAll(p)
+// Scratch returns an empty folder for work whose lock is held, and removes what
+// is in it from work that was killed.
+func (c Cache) Scratch(name string) (dir string, remove func(), err error) {
+	dir = filepath.Join(c.Dir, buildPrefix+name)
+	if err := os.RemoveAll(dir); err != nil {
+		return "", nil, err
 	}
+	return dir, func() { os.RemoveAll(dir) }, os.MkdirAll(dir, 0o755)
 }
 
 // dropOlder removes the pieces that dir replaces.

@@ -25,8 +25,8 @@ type Options struct {
 	Node string
 	// ReadOnly forbids any change to the machine.
 	ReadOnly bool
-	// Prepare runs before the first build: it waits until no other run builds,
-	// and installs what images are built with.
+	// Prepare runs before the first build, and installs what images are built
+	// with.
 	Prepare func(context.Context) error
 	// Module is the folder of the module that requires kind.
 	Module string
@@ -39,7 +39,7 @@ type wanted struct {
 	// with a digest names one image in the world.
 	refs  []string
 	key   func() (string, error)
-	build func(ctx context.Context, ref, key string) error
+	build func(ctx context.Context, scratch, ref, key string) error
 }
 
 // Ensure makes sure of all images.

@@ -21,12 +21,7 @@ const podnetImage = "localhost/kubecomm/podnet:1"
 const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // buildNode puts a node image together and gives it the tag ref.
-func (b *Builder) buildNode(ctx context.Context, ref, key string, v Version, p pieces, kindDir string) error {
-	scratch, err := os.MkdirTemp(b.Cache.Dir, buildPrefix+"node-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(scratch)
+func (b *Builder) buildNode(ctx context.Context, ref, key string, v Version, p pieces, kindDir, scratch string) error {
 	manifest, err := os.ReadFile(filepath.Join(b.Source, "programs/podnet/manifest.yaml"))
 	if err != nil {
 		return err
@@ -60,19 +55,6 @@ const (
 	containerPrefix = "kubecomm-env-build-"
 )
 
-// sweep removes what builds left in the engine and the cache that were killed.
-func (b *Builder) sweep(ctx context.Context) {
-	b.Cache.Sweep()
-	for _, s := range []struct{ list, remove []string }{
-		{[]string{"docker", "ps", "--all", "--quiet", "--filter", "name=^" + containerPrefix}, []string{"docker", "rm", "--force", "--volumes"}},
-		{[]string{"docker", "images", "--quiet", baseName}, []string{"docker", "rmi", "--force"}},
-	} {
-		if found, err := command.Output(ctx, b.Runner, s.list...); err == nil && found != "" {
-			_, _ = b.Runner.Run(ctx, command.Cmd{Args: append(s.remove, strings.Fields(found)...)})
-		}
-	}
-}
-
 // importImages runs the image, lets its own containerd take in specs, and
 // commits the result, as kind does (kind v0.33.0, pkg/build/nodeimage). The
 // container needs no network.
@@ -85,6 +67,7 @@ func (b *Builder) importImages(ctx context.Context, base, ref, key string, specs
 	remove := func() {
 		_, _ = b.Runner.Run(context.WithoutCancel(ctx), command.Cmd{Args: []string{"docker", "rm", "--force", "--volumes", name}})
 	}
+	remove() // of a build of this very image that was killed
 	// The stop signal is the container's own here, but the commit keeps it:
 	// systemd ends on another signal than most (kind's Dockerfile again), and
 	// neither import nor commit can set one.

@@ -8,6 +8,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/env/report"
 	"os"
 	"runtime"
+	"strings"
 )
 
 // produce builds an image, unless another run has done so while this one waited.
@@ -15,11 +16,21 @@ func (e *ensurer) produce(ctx context.Context, w wanted, ref, key string) (strin
 	if err := e.prepare(ctx); err != nil {
 		return "", err
 	}
+	unlock, err := e.Cache.Lock(ctx, e.Log, lockName(ref))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
 	if _, s, err := e.find(ctx, []string{ref}, key); err == nil && s == current {
 		return "built by another run", nil
 	}
 	former, _ := command.Output(ctx, e.Runner, "docker", "image", "inspect", "--format", "{{.Id}}", ref)
-	if err := w.build(ctx, ref, key); err != nil {
+	scratch, remove, err := e.Cache.Scratch(lockName(ref))
+	if err != nil {
+		return "", err
+	}
+	defer remove()
+	if err := w.build(ctx, scratch, ref, key); err != nil {
 		return "", err
 	}
 	if former != "" {
@@ -27,6 +38,11 @@ func (e *ensurer) produce(ctx context.Context, w wanted, ref, key string) (strin
 		_, _ = e.Runner.Run(ctx, command.Cmd{Args: []string{"docker", "image", "rm", former}})
 	}
 	return "built from source", nil
+}
+
+// lockName makes a reference fit for a file's name.
+func lockName(ref string) string {
+	return "image-" + strings.NewReplacer("/", "_", ":", "_", "@", "_").Replace(ref)
 }
 
 // prepare readies this run, and the machine, for builds.
@@ -44,7 +60,6 @@ func (e *ensurer) prepare(ctx context.Context) error {
 	if err := e.Prepare(ctx); err != nil {
 		return err
 	}
-	e.sweep(ctx)
 	e.prepared = true
 	return nil
 }
@@ -68,26 +83,21 @@ func (e *ensurer) build(ctx context.Context) (pieces, error) {
 	return p, err
 }
 
-func (e *ensurer) buildNode(ctx context.Context, ref, key string) error {
+func (e *ensurer) buildNode(ctx context.Context, scratch, ref, key string) error {
 	p, err := e.build(ctx)
 	if err != nil {
 		return err
 	}
 	return e.Log.Step(ctx, "put "+ref+" together", func(ctx context.Context) (string, error) {
-		return "", e.Builder.buildNode(ctx, ref, key, e.version, p, e.kind.Dir)
+		return "", e.Builder.buildNode(ctx, ref, key, e.version, p, e.kind.Dir, scratch)
 	})
 }
 
-func (e *ensurer) buildHelper(ctx context.Context, ref, key string) error {
+func (e *ensurer) buildHelper(ctx context.Context, scratch, ref, key string) error {
 	p, err := e.build(ctx)
 	if err != nil {
 		return err
 	}
-	scratch, err := os.MkdirTemp(e.Cache.Dir, buildPrefix+"image-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(scratch)
 	var spec Spec
 	switch ref {
 	case AgnhostImage:
