@@ -10,11 +10,10 @@ import (
 // capSysResource is CAP_SYS_RESOURCE's number in capability.h.
 const capSysResource = 24
 
-// lacksSysResource reports whether no process of this machine can have
-// CAP_SYS_RESOURCE. A machine that does not say, such as one that is not Linux,
-// is taken for one that lacks nothing.
-func lacksSysResource() bool {
-	status, err := os.ReadFile("/proc/self/status")
+// lacksSysResource reports whether a process, and so none of its children, can
+// have CAP_SYS_RESOURCE. Where that can not be read it is taken to have it.
+func lacksSysResource(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return false
 	}
@@ -29,5 +28,5 @@ func boundingSet(status string) (uint64, error) {
 			return strconv.ParseUint(strings.TrimSpace(value), 16, 64)
 		}
 	}
-	return 0, fmt.Errorf("no CapBnd line in /proc/self/status")
+	return 0, fmt.Errorf("no CapBnd line in the status")
 }

@@ -26,7 +26,9 @@ const (
 // whose capability bounding set lacks CAP_SYS_RESOURCE. It does nothing on any
 // other.
 func EnsureRuntime(ctx context.Context, o Options) error {
-	if !lacksSysResource() {
+	// A daemon elsewhere, as Docker Desktop's or the host's of this container,
+	// has capabilities of its own.
+	if pid := runningDaemon(); pid == 0 || !lacksSysResource(pid) {
 		return nil
 	}
 	return o.Log.Step(ctx, "container runtime for a machine without CAP_SYS_RESOURCE", func(ctx context.Context) (string, error) {
