@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/env/command"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/env/report"
 	"os"
 	"runtime"
 	"strings"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/env/command"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/env/report"
 )
 
 // produce builds an image, unless another run has done so while this one waited.
