@@ -94,7 +94,8 @@ func checkReaches(ctx context.Context, target Target, node Node) error {
 	defer client.close()
 	for _, peer := range target.Nodes {
 		request := client.CoreV1().RESTClient().Get().Resource("nodes").Name(peer.Name()).SubResource("proxy", "healthz")
-		if _, err := request.DoRaw(ctx); err != nil {
+		// DoRaw would keep from us what the apiserver says of the kubelet.
+		if err := request.Do(ctx).Error(); err != nil {
 			return fmt.Errorf("the kube-apiserver on node %s can't reach the kubelet of node %s: %w",
 				node.Name(), peer.Name(), err)
 		}
@@ -121,8 +122,7 @@ func readSomeLog(ctx context.Context, client apiClient, nodeName string) error {
 			}
 			lines := int64(1)
 			options := &corev1.PodLogOptions{Container: container.Name, TailLines: &lines}
-			_, err := client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).DoRaw(ctx)
-			return err
+			return client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Do(ctx).Error()
 		}
 	}
 	return nil
