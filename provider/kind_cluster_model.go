@@ -79,12 +79,6 @@ type networkingModel struct {
 	DNSSearch         types.List   `tfsdk:"dns_search"`
 }
 
-type memberModel struct {
-	Name      types.String `tfsdk:"name"`
-	Role      types.String `tfsdk:"role"`
-	Addresses types.List   `tfsdk:"addresses"`
-}
-
 var (
 	mountType = objectType(map[string]attr.Type{
 		"host_path": types.StringType, "container_path": types.StringType, "read_only": types.BoolType,

@@ -90,8 +90,9 @@ func (r *kindCluster) Schema(ctx context.Context, _ resource.SchemaRequest, resp
 					"cluster in its state as tainted: the next apply replaces it. Default: `false`.",
 			},
 			"timeouts": timeouts.Attributes(ctx, timeouts.Opts{
-				Create:            true,
-				CreateDescription: "How long creation may take, pulling images included, such as `20m`. Default: `" + defaultCreateTimeout.String() + "`.",
+				Create: true,
+				CreateDescription: "How long creation may take, pulling images included, such as `20m`. Default: `" +
+					defaultCreateTimeout.String() + "`.",
 				Delete:            true,
 				DeleteDescription: "How long deletion may take. Default: `" + defaultDeleteTimeout.String() + "`.",
 			}),

@@ -58,7 +58,7 @@ func TestKubeadmPatches(t *testing.T) {
 func TestKubeadmArguments(t *testing.T) {
 	t.Parallel()
 	const v4, v3 = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n", "apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\n"
-	const any = "kind: ClusterConfiguration\n"
+	const free = "kind: ClusterConfiguration\n"
 	const list, mapping = "apiServer: {extraArgs: [{name: v, value: '5'}]}", "apiServer: {extraArgs: {v: '5'}}"
 	of := func(image string, patch string) Spec { return Spec{NodeImage: image, KubeadmPatches: []string{patch}} }
 	at := "kubeadm_config_patches[0]"
@@ -66,17 +66,17 @@ func TestKubeadmArguments(t *testing.T) {
 		"v1beta4 takes a list":                                     {spec: of(image137, v4+list)},
 		"v1beta4 drops a map":                                      {of(image137, v4+mapping), at, "apiServer.extraArgs is a map, and would be dropped in silence"},
 		"v1beta4 drops a map, whatever the image":                  {of(opaque, v4+mapping), at, "dropped in silence"},
-		"a map without a version is converted for v1beta4":         {spec: of(image137, any+mapping)},
-		"a list without a version is right for v1beta4":            {spec: of(image137, any+list)},
+		"a map without a version is converted for v1beta4":         {spec: of(image137, free+mapping)},
+		"a list without a version is right for v1beta4":            {spec: of(image137, free+list)},
 		"v1beta3 takes a map":                                      {spec: of(image135, v3+mapping)},
 		"v1beta3 does not take a list":                             {of(image135, v3+list), at, "is a list, but kubeadm.k8s.io/v1beta3 takes a map"},
-		"a list without a version is not right for v1beta3":        {of(image135, any+list), at, "takes a map"},
-		"either may be right for an unknown image":                 {spec: of(opaque, any+list)},
+		"a list without a version is not right for v1beta3":        {of(image135, free+list), at, "takes a map"},
+		"either may be right for an unknown image":                 {spec: of(opaque, free+list)},
 		"arguments of the kubelet, one level down":                 {of(image137, "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nnodeRegistration: {kubeletExtraArgs: {v: '5'}}"), at, "nodeRegistration.kubeletExtraArgs is a map"},
 		"arguments of etcd, two levels down":                       {of(image137, v4+"etcd: {local: {extraArgs: {v: '5'}}}"), at, "etcd.local.extraArgs is a map"},
 		"a number has to be quoted in a list":                      {of(image137, v4+"apiServer: {extraArgs: [{name: v, value: 5}]}"), at, "apiServer.extraArgs[0] (v) is 5, which is not a string: quote it"},
 		"a number has to be quoted in a map":                       {of(image135, v3+"apiServer: {extraArgs: {v: 5}}"), at, "apiServer.extraArgs.v is 5"},
-		"true has to be quoted":                                    {of(image137, any+"apiServer: {extraArgs: {profiling: false}}"), at, "is false, which is not a string"},
+		"true has to be quoted":                                    {of(image137, free+"apiServer: {extraArgs: {profiling: false}}"), at, "is false, which is not a string"},
 		"null takes an argument away":                              {spec: of(image137, v4+"controllerManager: {extraArgs: [{name: enable-hostpath-provisioner}]}")},
 		"an argument without a name is dropped":                    {of(image137, v4+"apiServer: {extraArgs: [{value: x}]}"), at, "extraArgs[0] has no name"},
 		"flags as strings are dropped":                             {of(image137, v4+"apiServer: {extraArgs: ['--v=5']}"), at, "extraArgs[0] has no name"},

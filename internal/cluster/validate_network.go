@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -23,8 +24,7 @@ func (n Networking) problems() []Problem {
 	effective := Spec{Networking: n}.config().Networking
 	pods, podProblems := n.subnets(at.at("pod_subnet"), effective.PodSubnet)
 	services, serviceProblems := n.subnets(at.at("service_subnet"), effective.ServiceSubnet)
-	problems = append(podProblems, serviceProblems...)
-	if len(problems) > 0 {
+	if problems := slices.Concat(podProblems, serviceProblems); len(problems) > 0 {
 		return problems
 	}
 	if n.ServiceSubnet == "" {
