@@ -58,7 +58,7 @@ func (m *kindClusterModel) observeAccess(ctx context.Context, found *cluster.Clu
 	if m.KubeconfigPath.IsNull() {
 		return diags
 	}
-	current, err := found.HasKubeconfig(ctx, m.KubeconfigPath.ValueString())
+	current, err := access.In(m.KubeconfigPath.ValueString(), found.Name())
 	if err != nil {
 		diags.AddAttributeWarning(path.Root("kubeconfig_path"), "Kubeconfig could not be read", err.Error())
 	} else if !current {

@@ -71,12 +71,8 @@ func (c *Cluster) WriteKubeconfig(ctx context.Context, path string) error {
 	return nil
 }
 
-// HasKubeconfig says whether a kubeconfig file has a context for the cluster that still works.
-func (c *Cluster) HasKubeconfig(ctx context.Context, path string) (bool, error) {
-	access, err := c.Access(ctx)
-	if err != nil {
-		return false, err
-	}
+// In says whether a kubeconfig file has a context for a cluster that gives this access.
+func (a Access) In(path, cluster string) (bool, error) {
 	config, err := clientcmd.LoadFromFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -84,11 +80,11 @@ func (c *Cluster) HasKubeconfig(ctx context.Context, path string) (bool, error) 
 	if err != nil {
 		return false, fmt.Errorf("reading the kubeconfig %s: %w", path, err)
 	}
-	cluster, user := entries(config, contextName(c.name))
-	return cluster != nil && user != nil &&
-		cluster.Server == access.Endpoint &&
-		bytes.Equal(cluster.CertificateAuthorityData, access.ClusterCACertificate) &&
-		bytes.Equal(user.ClientCertificateData, access.ClientCertificate), nil
+	there, user := entries(config, contextName(cluster))
+	return there != nil && user != nil &&
+		there.Server == a.Endpoint &&
+		bytes.Equal(there.CertificateAuthorityData, a.ClusterCACertificate) &&
+		bytes.Equal(user.ClientCertificateData, a.ClientCertificate), nil
 }
 
 // RemoveKubeconfig takes a cluster's context out of a kubeconfig file. kind's library does that only together with the

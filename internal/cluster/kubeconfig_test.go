@@ -31,6 +31,22 @@ func TestRemoveKubeconfigDoesNotCreateAFile(t *testing.T) {
 	assert.NoFileExists(t, path)
 }
 
+func TestAccessIsInAKubeconfig(t *testing.T) {
+	t.Parallel()
+	path := kubeconfigOf(t, "dev")
+	access := Access{Endpoint: "https://127.0.0.1:1"}
+	check := func(access Access, path, cluster string) bool {
+		in, err := access.In(path, cluster)
+		require.NoError(t, err)
+		return in
+	}
+	assert.True(t, check(access, path, "dev"))
+	assert.False(t, check(access, path, "other"), "another cluster's context")
+	assert.False(t, check(Access{Endpoint: "https://127.0.0.1:2"}, path, "dev"), "a port of before")
+	assert.False(t, check(Access{Endpoint: access.Endpoint, ClientCertificate: []byte("x")}, path, "dev"), "a certificate of before")
+	assert.False(t, check(access, path+"-none", "dev"), "no file")
+}
+
 func TestRemoveKubeconfigSaysWhoseLockIsInTheWay(t *testing.T) {
 	t.Parallel()
 	path := kubeconfigOf(t, "dev")

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -166,4 +167,17 @@ func TestPatchesAreJudgedByTheImageItself(t *testing.T) {
 		assert.Contains(t, problems[0].Reason, "for Kubernetes 1.37.1")
 		assert.Contains(t, problems[1].Reason, "the node image's is 3")
 	}
+}
+
+func TestFeatureGatesAreJudgedByTheKubelet(t *testing.T) {
+	t.Parallel()
+	facts, err := parseImageFacts("a", "kubernetes v1.37.1\ncontainerd 3\ngate unrecognized feature gate: Nope\n")
+	require.NoError(t, err)
+	assert.Equal(t, "1.37.1", facts.kubernetes.String())
+	assert.EqualValues(t, 3, facts.containerd)
+	judgement{path: "feature_gates", words: "refuses to start: unrecognized feature gate: Nope"}.
+		check(t, Spec{FeatureGates: map[string]bool{"Nope": true}}.problems([]imageFacts{facts, facts}))
+
+	_, err = parseImageFacts("a", "kubernetes \n")
+	require.ErrorContains(t, err, "image a is not a kind node image")
 }

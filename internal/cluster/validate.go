@@ -31,7 +31,7 @@ func (s Spec) problems(images []imageFacts) []Problem {
 		s.nodeProblems(),
 		s.Networking.problems(),
 		hostPortProblems(s.nodes(), s.Networking),
-		featureGateProblems(s.FeatureGates),
+		featureGateProblems(s.FeatureGates, images),
 		runtimeConfigProblems(s.RuntimeConfig),
 		s.patchProblems(images),
 	)
@@ -156,13 +156,24 @@ func (m Mount) problems(at Path) []Problem {
 	return problems
 }
 
-func featureGateProblems(gates map[string]bool) []Problem {
+// featureGateProblems adds what the kubelets would say: all components get the same gates, and a kubelet knows all of
+// them. kubeadm would wait four minutes for a kubelet that doesn't start.
+func featureGateProblems(gates map[string]bool, images []imageFacts) []Problem {
+	at := Path{"feature_gates"}
 	var problems []Problem
 	for _, name := range slices.Sorted(maps.Keys(gates)) {
 		if !validFeatureGate.MatchString(name) {
-			problems = append(problems, Problem{Path{"feature_gates", Key(name)}, fmt.Sprintf("%q is not the name of a "+
-				"feature gate: those are letters and digits alone, such as `AllAlpha`.", name)})
+			problems = append(problems, Problem{at.at(Key(name)), fmt.Sprintf("%q is not the name of a feature gate: those "+
+				"are letters and digits alone, such as `AllAlpha`.", name)})
 		}
+	}
+	var refused []string
+	for _, image := range images {
+		refused = append(refused, image.gateProblems...)
+	}
+	slices.Sort(refused)
+	for _, reason := range slices.Compact(refused) {
+		problems = append(problems, Problem{at, "The node image's kubelet refuses to start: " + reason + "."})
 	}
 	return problems
 }
