@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-testing/compare"
+	"github.com/hashicorp/terraform-plugin-testing/helper/acctest"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
@@ -29,7 +30,7 @@ const hardeningAddress = "kubecomm_hardening.test"
 // the first apply are due for renewal once it is set right, while to the apiserver, whose clock is right, they are valid
 // all along.
 func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
-	name := "kubecomm-acc-hardening"
+	name := acctest.RandomWithPrefix("kubecomm-acc-hardening")
 	config := func(body string) string {
 		return fmt.Sprintf("resource \"kubecomm_hardening\" \"test\" {\n  cluster = %q\n%s}\n", name, body)
 	}
@@ -180,8 +181,7 @@ func (l hardeningLab) create() {
 		NodeImage: os.Getenv("KUBECOMM_NODE_IMAGE"),
 		Nodes:     []cluster.NodeSpec{{Role: cluster.ControlPlane}, {Role: cluster.Worker}},
 	}, cluster.CreateOptions{WaitForReady: true})
-	var failure *cluster.CreateError
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*cluster.CreateError](err); ok {
 		l.t.Log(strings.Join(failure.Evidence, "\n"))
 	}
 	require.NoError(l.t, err)

@@ -87,7 +87,7 @@ func (m hardeningModel) declared(ctx context.Context) (settings.Settings, bool, 
 	}
 	var server apiserverModel
 	diags.Append(m.APIServer.As(ctx, &server, basetypes.ObjectAsOptions{})...)
-	_, serving, servingDiags := m.serving(ctx)
+	serving, servingDiags := m.serving(ctx)
 	diags.Append(servingDiags...)
 	if diags.HasError() || server.VerifyKubelets.IsUnknown() || serving.Source.IsUnknown() || serving.Validity.IsUnknown() {
 		return want, false, diags
@@ -103,26 +103,25 @@ func (m hardeningModel) declared(ctx context.Context) (settings.Settings, bool, 
 	return want, true, diags
 }
 
-// serving takes the kubelet settings apart. Parts that are not known come back unknown.
-func (m hardeningModel) serving(ctx context.Context) (kubeletModel, servingModel, diag.Diagnostics) {
-	var diags diag.Diagnostics
+// serving reads the settings of serving certificates. Parts that are not known come back unknown.
+func (m hardeningModel) serving(ctx context.Context) (servingModel, diag.Diagnostics) {
 	unknown := servingModel{Source: types.StringUnknown(), Validity: types.StringUnknown()}
-	var kubelet kubeletModel
 	if m.Kubelet.IsNull() || m.Kubelet.IsUnknown() {
-		return kubelet, unknown, diags
+		return unknown, nil
 	}
-	diags.Append(m.Kubelet.As(ctx, &kubelet, basetypes.ObjectAsOptions{})...)
+	var kubelet kubeletModel
+	diags := m.Kubelet.As(ctx, &kubelet, basetypes.ObjectAsOptions{})
 	if diags.HasError() || kubelet.ServingCertificates.IsNull() || kubelet.ServingCertificates.IsUnknown() {
-		return kubelet, unknown, diags
+		return unknown, diags
 	}
 	var serving servingModel
 	diags.Append(kubelet.ServingCertificates.As(ctx, &serving, basetypes.ObjectAsOptions{})...)
-	return kubelet, serving, diags
+	return serving, diags
 }
 
 // observe fills the model with what was observed. Of the settings, one that matches the observation keeps its spelling.
 func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation) diag.Diagnostics {
-	_, serving, diags := m.serving(ctx)
+	serving, diags := m.serving(ctx)
 	if diags.HasError() {
 		return diags
 	}

@@ -132,7 +132,7 @@ func servingOf(ctx context.Context, node Node) (ServingObservation, error) {
 			return ServingObservation{}, fmt.Errorf("the kubelet's --node-ip on node %s: %w", node.Name(), err)
 		}
 	}
-	return ServingObservation{Files: files, Dialled: netip.AddrPortFrom(address, uint16(files.Port))}, nil
+	return ServingObservation{Files: files, Dialled: netip.AddrPortFrom(address, files.Port)}, nil
 }
 
 func observeAPIServer(ctx context.Context, node Node) (*APIServerObservation, error) {

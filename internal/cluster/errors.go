@@ -43,8 +43,7 @@ func newCommandError(node, command, stderr string, err error) *CommandError {
 	if run := kindexec.RunErrorForError(err); run != nil {
 		failure.Err = run.Inner
 	}
-	var exit *exec.ExitError
-	if errors.As(failure.Err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](failure.Err); ok {
 		failure.Code = exit.ExitCode()
 	}
 	return failure

