@@ -44,7 +44,7 @@ func TestAccKindClusterLivesChangesDriftsAndIsImported(t *testing.T) {
     kind  = "KubeletConfiguration"
     patch = "[{ op: add, path: /maxPods, value: 50 }]"
   }]
-  networking     = { pod_subnet = "10.245.0.0/16", kube_proxy_mode = "nftables" }
+  networking     = { pod_subnet = "10.244.128.0/17", kube_proxy_mode = "nftables" }
   runtime_config = { "api/alpha" = "false" }
   %s`, lab.folder, more))
 	}

@@ -53,7 +53,9 @@ journalctl --unit=kubelet.service --no-pager --output=cat --lines=200 2>/dev/nul
   grep -E '^E[0-9]{4} ' | sed -E 's/^E[0-9]{4} [0-9:.]+ +[0-9]+ /kubelet: /' | tail -n 20
 crictl ps --all --state=Exited --quiet 2>/dev/null | head -n 3 | while read -r id; do
   name=$(crictl inspect --output=go-template --template='{{.status.metadata.name}}' "$id" 2>/dev/null)
-  crictl logs --tail=3 "$id" 2>&1 | sed "s/^/$name: /"
+  logs=$(crictl logs --tail=50 "$id" 2>&1)
+  reasons=$(echo "$logs" | grep -vE '^[IW][0-9]{4} ')
+  echo "${reasons:-$logs}" | tail -n 3 | sed "s/^/$name: /"
 done
 exit 0`
 
