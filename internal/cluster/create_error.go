@@ -43,7 +43,7 @@ func (e *CreateError) Reason() string {
 	return redact(e.Err.Error())
 }
 
-func (e *CreateError) Unwrap() []error { return []error{e.Err, e.CleanUp} }
+func (e *CreateError) Unwrap() error { return errors.Join(e.Err, e.CleanUp) }
 
 // nameTaken is what docker, podman and nerdctl print when a container of the name exists.
 var nameTaken = regexp.MustCompile(`name "?[^ ]+"? is already (?:in use|used)`)
