@@ -39,20 +39,24 @@ func (q *quickstart) collectKeys(ctx context.Context, t *testing.T) {
 func keepsKeysToTheNodes(ctx context.Context, t *testing.T, q *quickstart) {
 	t.Helper()
 	texts := q.files(t)
-	texts["what the CLI printed"] = []byte(q.printed.String())
 	options := quiet(t, q.options)
 	options.PlanFilePath = filepath.Join(t.TempDir(), "plan")
 	options.ExtraArgs.Plan = []string{"-destroy"} // the plan that holds everything that is known
 	texts["a plan in JSON"] = []byte(terraform.InitAndPlanAndShowContext(t, ctx, options))
+	q.noKeyIn(t, texts)
 
 	// What has to be in the texts is found in them.
 	ca, err := q.open(ctx, t).ControlPlanes()[0].ReadFile(ctx, imposter.CACertFile)
 	require.NoError(t, err)
 	line := bytes.Split(ca.Data, []byte("\n"))[3]
-	assert.True(t, bytes.Contains(texts["terraform.tfstate"], line), "the CA's certificate, which is public, in the state")
+	state, log := filepath.Join(q.folder(), "terraform.tfstate"), filepath.Join(q.folder(), traceFile)
+	assert.True(t, bytes.Contains(texts[state], line), "the CA's certificate, which is public, in the state")
 	assert.True(t, bytes.Contains(texts["a plan in JSON"], line), "the CA's certificate in the plan")
-	assert.True(t, bytes.Contains(texts["trace.log"], []byte("issue a kubelet serving certificate")), "a step in the log")
+	assert.True(t, bytes.Contains(texts[log], []byte("issue a kubelet serving certificate")), "a step in the log")
+}
 
+func (q *quickstart) noKeyIn(t *testing.T, texts map[string][]byte) {
+	t.Helper()
 	for name, text := range texts {
 		for _, key := range q.keys {
 			assert.Zero(t, key.In(text), "%s holds the private key %s", name, key)
@@ -60,24 +64,23 @@ func keepsKeysToTheNodes(ctx context.Context, t *testing.T, q *quickstart) {
 	}
 }
 
-// files returns what the CLI left in its folder, except for the provider.
+// files returns what the CLI printed and what it left in its folders, except for the provider.
 func (q *quickstart) files(t *testing.T) map[string][]byte {
 	t.Helper()
-	texts := map[string][]byte{}
-	err := filepath.WalkDir(q.options.TerraformDir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			if err == nil && entry.Name() == ".terraform" {
+	texts := map[string][]byte{"what the CLI printed": []byte(q.printed.String())}
+	for _, folder := range q.folders {
+		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case entry.IsDir() && entry.Name() == ".terraform":
 				return filepath.SkipDir
+			case !entry.IsDir():
+				texts[path], err = os.ReadFile(path)
 			}
 			return err
-		}
-		name, err := filepath.Rel(q.options.TerraformDir, path)
-		if err != nil {
-			return err
-		}
-		texts[name], err = os.ReadFile(path)
-		return err
-	})
-	require.NoError(t, err)
+		})
+		require.NoError(t, err)
+	}
 	return texts
 }

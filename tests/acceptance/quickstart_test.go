@@ -122,7 +122,7 @@ func imports(ctx context.Context, t *testing.T, q *quickstart) {
 	fresh := q.elsewhere(t)
 	terraform.InitContext(t, ctx, fresh.options)
 	for _, address := range []string{clusterAddress, hardeningAddress} {
-		fresh.output(terraform.RunTerraformCommandContext(t, ctx, fresh.options, "import", "-input=false", address, q.name))
+		q.output(terraform.RunTerraformCommandContext(t, ctx, fresh.options, "import", "-input=false", address, q.name))
 	}
 	fresh.nothingToDo(ctx, t)
 }
@@ -132,7 +132,7 @@ func revertsAlone(ctx context.Context, t *testing.T, q *quickstart) {
 	c := q.open(ctx, t)
 	alone := *q.options
 	alone.Targets = []string{hardeningAddress}
-	terraform.DestroyContext(t, ctx, &alone)
+	q.output(terraform.DestroyContext(t, ctx, &alone))
 
 	require.NoError(t, readLog(ctx, t, c))
 	serveStranger(ctx, t, c)
@@ -145,7 +145,8 @@ func revertsAlone(ctx context.Context, t *testing.T, q *quickstart) {
 
 func destroysAll(ctx context.Context, t *testing.T, q *quickstart) {
 	t.Helper()
-	terraform.DestroyContext(t, ctx, q.options)
+	q.output(terraform.DestroyContext(t, ctx, q.options))
+	q.noKeyIn(t, q.files(t))
 	_, err := q.engine.Open(ctx, q.name)
 	require.ErrorIs(t, err, cluster.ErrNotFound)
 }

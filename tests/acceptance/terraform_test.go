@@ -25,6 +25,7 @@ const (
 
 	nodeImageVariable = "KUBECOMM_NODE_IMAGE"
 	example           = "../../examples/quickstart"
+	traceFile         = "trace.log" // everything that the CLI and the provider log
 	cleanUpLimit      = 2 * time.Minute
 )
 
@@ -33,9 +34,10 @@ type quickstart struct {
 	name    string
 	engine  *cluster.Engine
 	options *terraform.Options
-	trace   string     // file with everything that the CLI and the provider log
-	keys    []leak.Key // that are or were on the cluster's nodes
+	newDir  func() string // one that lasts as long as the whole test
+	folders []string      // in which the CLI worked
 	printed strings.Builder
+	keys    []leak.Key // that are or were on the cluster's nodes
 }
 
 // needCluster skips on a machine on which no cluster was asked for. Whoever sets the variable gets a failure where none
@@ -52,6 +54,7 @@ func newQuickstart(t *testing.T) *quickstart {
 	q := &quickstart{
 		name:   "kubecomm-acc-quickstart-" + strings.ToLower(rand.Text()[:6]),
 		engine: cluster.NewEngine(),
+		newDir: t.TempDir,
 	}
 	q.prepare(t)
 	t.Cleanup(func() {
@@ -65,14 +68,15 @@ func newQuickstart(t *testing.T) *quickstart {
 // elsewhere is the same example for the same cluster, with a state of its own.
 func (q *quickstart) elsewhere(t *testing.T) *quickstart {
 	t.Helper()
-	other := &quickstart{name: q.name, engine: q.engine}
+	other := &quickstart{name: q.name, engine: q.engine, newDir: q.newDir}
 	other.prepare(t)
+	q.folders = append(q.folders, other.folders...)
 	return other
 }
 
 func (q *quickstart) prepare(t *testing.T) {
 	t.Helper()
-	folder := t.TempDir()
+	folder := q.newDir()
 	files, err := filepath.Glob(filepath.Join(example, "*.tf"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
@@ -86,11 +90,12 @@ func (q *quickstart) prepare(t *testing.T) {
 	variables := fmt.Sprintf("name = %q\nnode_image = %q\n", q.name, image)
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "terraform.tfvars"), []byte(variables), 0o600))
 
-	q.trace = filepath.Join(folder, "trace.log")
+	q.folders = append(q.folders, folder)
 	q.options = &terraform.Options{
 		TerraformBinary: cli(t),
 		TerraformDir:    folder,
 		NoColor:         true,
+		Lock:            true,
 		Logger:          logger.TestingT,
 		EnvVars: map[string]string{
 			"TF_IN_AUTOMATION":   "1",
@@ -98,10 +103,12 @@ func (q *quickstart) prepare(t *testing.T) {
 			// The provider that make installs, whatever the user's configuration says.
 			"TF_CLI_CONFIG_FILE": os.DevNull,
 			"TF_LOG":             "TRACE",
-			"TF_LOG_PATH":        q.trace,
+			"TF_LOG_PATH":        filepath.Join(folder, traceFile),
 		},
 	}
 }
+
+func (q *quickstart) folder() string { return q.options.TerraformDir }
 
 func cli(t *testing.T) string {
 	t.Helper()

@@ -69,9 +69,10 @@ func serve(ctx context.Context, from, node *cluster.Node, files pair) error {
 	if err := node.WriteFile(ctx, CertFile, files.certificate); err != nil {
 		return err
 	}
-	// The kubelet takes up new files by itself, but its open connections keep the certificate that they began with. The
-	// apiserver fetches logs over such connections, again and again over the same one, so that a test would see the old
-	// certificate at work. Ending the kubelet's process ends every connection to it.
+	// The kubelet takes up new files by itself, but its open connections keep the certificate that they began with, and
+	// the apiserver fetches logs over the same connection again and again: without a restart, a hardened apiserver was
+	// seen to read logs from a worker that served a stranger's certificate to everybody else. Ending the kubelet's
+	// process ends every connection to it.
 	restart := cluster.Command{Args: []string{"systemctl", "restart", "kubelet"}}
 	if _, err := node.Run(ctx, restart); err != nil {
 		return err
