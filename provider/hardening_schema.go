@@ -28,10 +28,12 @@ func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *
 			"Private keys are never part of the plan or the state.",
 		Attributes: map[string]schema.Attribute{
 			"cluster": schema.StringAttribute{
-				MarkdownDescription: "Name of the kind cluster.",
-				Required:            true,
-				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
-				PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
+				MarkdownDescription: "Name of the kind cluster. Where Terraform makes the cluster too, give this resource " +
+					"`lifecycle { replace_triggered_by = [kubecomm_kind_cluster.NAME.cluster_ca_certificate] }`: a cluster " +
+					"that is made anew has the same name, and would otherwise be hardened by the next apply only.",
+				Required:      true,
+				Validators:    []validator.String{stringvalidator.LengthAtLeast(1)},
+				PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()},
 			},
 			"apiserver":  apiserverSchema(),
 			"kubelet":    kubeletSchema(),

@@ -17,4 +17,9 @@ resource "kubecomm_kind_cluster" "dev" {
 
 resource "kubecomm_hardening" "dev" {
   cluster = kubecomm_kind_cluster.dev.name
+
+  # A cluster that is made anew keeps its name but not its CA: harden it in the same apply, not in the next.
+  lifecycle {
+    replace_triggered_by = [kubecomm_kind_cluster.dev.cluster_ca_certificate]
+  }
 }

@@ -37,7 +37,8 @@ func (f imageFacts) containerdVersions() []int64 {
 const factsScript = `
 echo "kubernetes $(cat /kind/version)"
 sed -n 's/^version *= */containerd /p' /etc/containerd/config.toml
-printf '%s\n' 'apiVersion: kubelet.config.k8s.io/v1beta1' 'kind: KubeletConfiguration' 'maxPods: -1' "featureGates: $1" >/tmp/kubelet
+printf '%s\n' 'apiVersion: kubelet.config.k8s.io/v1beta1' 'kind: KubeletConfiguration' \
+  'maxPods: -1' "featureGates: $1" >/tmp/kubelet
 timeout 20 kubelet --config=/tmp/kubelet 2>&1 |
   grep -oE 'unrecognized feature gate: \w+|cannot set feature gate \w+ to \w+, feature is [^],"]+' | sort -u | sed 's/^/gate /'
 exit 0`
