@@ -9,11 +9,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 
 	"sigs.k8s.io/e2e-framework/pkg/env"
 	"sigs.k8s.io/e2e-framework/pkg/envconf"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 )
 
 // The images that nodes and pods are made of. Whoever sets the first wants a cluster, and gets a failure where none can
@@ -70,6 +73,10 @@ func explained(do env.Func) env.Func {
 		ctx, err := do(ctx, config)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "FAIL:", err)
+			var failure *cluster.CreateError
+			if errors.As(err, &failure) {
+				fmt.Fprintln(os.Stderr, strings.Join(failure.Evidence, "\n"))
+			}
 		}
 		return ctx, err
 	}

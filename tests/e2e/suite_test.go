@@ -35,7 +35,14 @@ type suiteKey struct{}
 
 func suiteOf(ctx context.Context) *suite { return ctx.Value(suiteKey{}).(*suite) }
 
+// create finds out first whether anything is missing, because creating takes long.
 func (s *suite) create(ctx context.Context, _ *envconf.Config) (context.Context, error) {
+	for _, variable := range []string{nodeImageVariable, agnhostImageVariable} {
+		if os.Getenv(variable) == "" {
+			return ctx, fmt.Errorf("%s is not set to an image; make e2e sets %s and %s", variable, nodeImageVariable,
+				agnhostImageVariable)
+		}
+	}
 	limited, cancel := context.WithTimeout(ctx, createLimit)
 	defer cancel()
 	s.engine = cluster.NewEngine()
@@ -53,10 +60,6 @@ func (s *suite) create(ctx context.Context, _ *envconf.Config) (context.Context,
 }
 
 func (s *suite) deploy(ctx context.Context, _ *envconf.Config) (context.Context, error) {
-	image := os.Getenv(agnhostImageVariable)
-	if image == "" {
-		return ctx, fmt.Errorf("%s is not set, but %s is; make e2e sets both", agnhostImageVariable, nodeImageVariable)
-	}
 	config, err := s.cluster.RESTConfig(ctx)
 	if err != nil {
 		return ctx, err
@@ -65,7 +68,7 @@ func (s *suite) deploy(ctx context.Context, _ *envconf.Config) (context.Context,
 	for _, node := range s.cluster.Nodes() {
 		names = append(names, node.Name())
 	}
-	s.pods, err = workload.Deploy(ctx, config, image, names...)
+	s.pods, err = workload.Deploy(ctx, config, os.Getenv(agnhostImageVariable), names...)
 	return ctx, err
 }
 
