@@ -12,12 +12,14 @@ import (
 
 const notRunningStatus = 44
 
+// crictl gives up after 2 s unless it is told otherwise, which a busy machine may need.
+//
 // apiserverScript finds the apiserver's container by what the kubelet says of it, not by a process name, which any pod
 // may take.
-const apiserverScript = `id=$(crictl ps --state Running --latest --quiet --name '^kube-apiserver$' \
+const apiserverScript = `id=$(crictl --timeout 30s ps --state Running --latest --quiet --name '^kube-apiserver$' \
   --label io.kubernetes.pod.namespace=kube-system) || exit
 [ -n "$id" ] || exit 44
-pid=$(crictl inspect --output go-template --template '{{.info.pid}}' "$id") || exit
+pid=$(crictl --timeout 30s inspect --output go-template --template '{{.info.pid}}' "$id") || exit
 exec cat "/proc/$pid/cmdline"`
 
 const kubeletScript = `pid=$(systemctl show --property MainPID --value kubelet) || exit
@@ -62,8 +64,8 @@ func runningFlags(ctx context.Context, node Node, script string) (controlplane.F
 }
 
 // logScript prints the end of the newest apiserver container's log, running or not.
-const logScript = `id=$(crictl ps --all --latest --quiet --name '^kube-apiserver$' \
-  --label io.kubernetes.pod.namespace=kube-system) && [ -n "$id" ] && crictl logs --tail 15 "$id" 2>&1`
+const logScript = `id=$(crictl --timeout 30s ps --all --latest --quiet --name '^kube-apiserver$' \
+  --label io.kubernetes.pod.namespace=kube-system) && [ -n "$id" ] && crictl --timeout 30s logs --tail 15 "$id" 2>&1`
 
 // lastLog returns the end of the apiserver's log, as good as it can be had: it explains another error.
 func lastLog(ctx context.Context, node Node) string {

@@ -126,11 +126,13 @@ func putManifest(ctx context.Context, target Target, node Node, file cluster.Fil
 }
 
 // installScript renames a finished manifest into place, from a folder on the same file system that the kubelet does not
-// read, and ends the old process without its 30 s of grace.
+// read, and ends the old process without its 30 s of grace. Ending it only saves time: where that fails, the kubelet
+// does it.
 const installScript = `set -e
 mv -f -- "$1" "$2"
-id=$(crictl ps --state Running --latest --quiet --name '^kube-apiserver$' --label io.kubernetes.pod.namespace=kube-system)
-[ -z "$id" ] || crictl stop --timeout 2 "$id" >/dev/null`
+id=$(crictl --timeout 30s ps --state Running --latest --quiet --name '^kube-apiserver$' \
+  --label io.kubernetes.pod.namespace=kube-system) || exit 0
+[ -z "$id" ] || crictl --timeout 30s stop --timeout 2 "$id" >/dev/null || exit 0`
 
 func installManifest(ctx context.Context, node Node, file cluster.File) error {
 	if err := node.WriteFile(ctx, manifestStaging, file); err != nil {
