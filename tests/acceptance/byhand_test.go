@@ -27,7 +27,7 @@ manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
 grep --invert-match -- --kubelet-certificate-authority= "$manifest" >/etc/kubernetes/by-hand.yaml
 chmod --reference="$manifest" /etc/kubernetes/by-hand.yaml
 mv /etc/kubernetes/by-hand.yaml "$manifest"
-crictl stop --timeout 2 "$(crictl ps --quiet --state Running --name '^kube-apiserver$')"`
+crictl --timeout 30s stop --timeout 2 "$(crictl --timeout 30s ps --quiet --state Running --name '^kube-apiserver$')"`
 
 // removeFlag removes --kubelet-certificate-authority from the apiserver, and returns when it runs without.
 func removeFlag(ctx context.Context, t *testing.T, c *cluster.Cluster) {

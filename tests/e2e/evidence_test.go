@@ -12,8 +12,8 @@ import (
 )
 
 // evidenceScript prints what most often explains a failure: the apiserver's last words, and the kubelet's.
-const evidenceScript = `for id in $(crictl ps --all --quiet --name '^kube-apiserver$'); do
-  echo "kube-apiserver $id:"; crictl logs --tail 15 "$id" 2>&1
+const evidenceScript = `for id in $(crictl --timeout 30s ps --all --quiet --name '^kube-apiserver$'); do
+  echo "kube-apiserver $id:"; crictl --timeout 30s logs --tail 15 "$id" 2>&1
 done
 echo kubelet:; journalctl --unit kubelet --lines 15 --no-pager --output cat`
 

@@ -73,8 +73,7 @@ func explained(do env.Func) env.Func {
 		ctx, err := do(ctx, config)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "FAIL:", err)
-			var failure *cluster.CreateError
-			if errors.As(err, &failure) {
+			if failure, ok := errors.AsType[*cluster.CreateError](err); ok {
 				fmt.Fprintln(os.Stderr, strings.Join(failure.Evidence, "\n"))
 			}
 		}

@@ -69,7 +69,7 @@ func (s *suite) apiserver(ctx context.Context, t *testing.T) string {
 
 func container(ctx context.Context, t *testing.T, node *cluster.Node, name string) string {
 	t.Helper()
-	id, err := run(ctx, node, `crictl ps --quiet --state Running --name "^$1\$"`, name)
+	id, err := run(ctx, node, `crictl --timeout 30s ps --quiet --state Running --name "^$1\$"`, name)
 	require.NoError(t, err)
 	require.NotEmpty(t, id)
 	return id
