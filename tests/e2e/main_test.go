@@ -53,10 +53,10 @@ func runWithCluster(m *testing.M) int {
 	testenv = base.WithContext(context.WithValue(ctx, suiteKey{}, s))
 	testenv.Setup(explained(s.create), explained(s.deploy))
 	testenv.AfterEachFeature(s.explainFailure)
-	testenv.Finish(explained(s.delete))
+	testenv.Finish(explained(s.checkIsolation), explained(s.delete))
 	code := testenv.Run(m)
-	if s.deleteErr != nil {
-		code = max(code, 1) // the framework goes on where a clean-up fails
+	if s.finishErr != nil {
+		code = max(code, 1) // the framework itself goes on
 	}
 	return code
 }

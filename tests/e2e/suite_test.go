@@ -3,8 +3,10 @@ package e2e
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +30,7 @@ type suite struct {
 	pods      []workload.Pod
 	stock     fileStates // of the files that kubecomm changes, before it did
 	explained bool       // whether a failure was explained; those that follow seldom have reasons of their own
-	deleteErr error
+	finishErr error
 }
 
 type suiteKey struct{}
@@ -78,8 +80,25 @@ func (s *suite) delete(ctx context.Context, _ *envconf.Config) (context.Context,
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteLimit)
 	defer cancel()
-	s.deleteErr = s.engine.Delete(limited, s.cluster.Name(), "")
-	return ctx, s.deleteErr
+	err := s.engine.Delete(limited, s.cluster.Name(), "")
+	s.finishErr = errors.Join(s.finishErr, err)
+	return ctx, err
+}
+
+// checkIsolation asks, while the nodes still run, whether any packet for a pod or service could leave the machine. On a
+// machine whose images come from a registry it asks nothing.
+func (s *suite) checkIsolation(ctx context.Context, _ *envconf.Config) (context.Context, error) {
+	if s.cluster == nil {
+		return ctx, nil
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteLimit)
+	defer cancel()
+	output, err := exec.CommandContext(limited, "go", "run", "../env", "check").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("checking that no packet for a pod or service leaves the machine: %w\n%s", err, output)
+	}
+	s.finishErr = errors.Join(s.finishErr, err)
+	return ctx, err
 }
 
 func (s *suite) target() apply.Target { return apply.On(s.cluster) }
