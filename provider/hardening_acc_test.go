@@ -213,7 +213,7 @@ func (l hardeningLab) eventually(what string, condition func(apply.Observation, 
 	}))
 }
 
-const stopContainer = `id=$(crictl ps --quiet --name '^kube-apiserver$'); [ -z "$id" ] || crictl stop --timeout 2 "$id"`
+const stopContainer = `id=$(crictl --timeout 30s ps --quiet --name '^kube-apiserver$'); [ -z "$id" ] || crictl --timeout 30s stop --timeout 2 "$id"`
 
 func (l hardeningLab) stopAPIServer() {
 	l.onControlPlane("systemctl stop kubelet\n" + stopContainer)
