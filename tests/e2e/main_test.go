@@ -53,7 +53,8 @@ func runWithCluster(m *testing.M) int {
 	testenv = base.WithContext(context.WithValue(ctx, suiteKey{}, s))
 	testenv.Setup(explained(s.create), explained(s.deploy))
 	testenv.AfterEachFeature(s.explainFailure)
-	testenv.Finish(explained(s.checkIsolation), explained(s.delete))
+	testenv.Finish(explained(s.checkIsolation))
+	testenv.Finish(explained(s.delete)) // apart, because of several in one call, a failure skips the rest
 	code := testenv.Run(m)
 	if s.finishErr != nil {
 		code = max(code, 1) // the framework itself goes on
