@@ -38,9 +38,10 @@ locals {
     for node in local.nodes : node.kubelet_serving_certificate.verified && coalesce(node.verifies_kubelets, true)
   ])
 
+  width = max([for name in keys(local.nodes) : length(name) + 2]...)
   rows = [
     for name, node in local.nodes : format(
-      "  %-26s%-15s%s",
+      "  %-${local.width}s%-15s%s",
       name,
       node.role,
       node.kubelet_serving_certificate.verified ? "verified, renewed by an apply after ${node.kubelet_serving_certificate.renew_after}" : "NOT VERIFIED",
