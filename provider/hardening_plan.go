@@ -108,12 +108,6 @@ func warnUnverified(diags *diag.Diagnostics) {
 // warnReplacements names the apiservers that will be replaced: a user would want to know.
 func warnReplacements(diags *diag.Diagnostics, name string, observed apply.Observation, steps []apply.Step) {
 	var replaced []string
-	controlPlanes := 0
-	for _, node := range observed.Nodes {
-		if node.APIServer != nil {
-			controlPlanes++
-		}
-	}
 	for _, step := range steps {
 		if step.Kind == apply.VerifyKubelets ||
 			step.Kind == apply.UnverifyKubelets && observed.AnyVerifiesKubelets() {
@@ -123,11 +117,8 @@ func warnReplacements(diags *diag.Diagnostics, name string, observed apply.Obser
 	if len(replaced) == 0 {
 		return
 	}
-	effect := "One after the other; the others keep serving meanwhile."
-	if controlPlanes == 1 {
-		effect = "It is the only one: the API does not answer until the new process is ready, usually for less than " +
-			"half a minute. Workloads keep running."
-	}
+	effect := "One after the other, each with a second one beside it that serves meanwhile: new requests are answered all " +
+		"the time. Connections that are held open, such as watches, logs -f and exec, end and have to be made again."
 	diags.AddAttributeWarning(verifyKubeletsPath, "The apiserver of cluster "+name+" will be replaced",
 		"On "+strings.Join(replaced, ", ")+". "+effect)
 }

@@ -10,17 +10,18 @@ import (
 )
 
 const (
-	apiserver       = "kube-apiserver"
-	manifestFile    = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+	manifestFolder  = "/etc/kubernetes/manifests"
+	manifestFile    = manifestFolder + "/kube-apiserver.yaml"
 	kubeletCAFlag   = "kubelet-certificate-authority"
-	securePortFlag  = "secure-port"
-	defaultPort     = "6443"
 	pkiFolder       = "/etc/kubernetes/pki/kubecomm" // the apiserver mounts its parent
 	issuerCertFile  = pkiFolder + "/kubelet-serving-ca.crt"
 	issuerKeyFile   = pkiFolder + "/kubelet-serving-ca.key"
 	stateFolder     = "/etc/kubernetes/kubecomm"
 	baselineFolder  = stateFolder + "/baseline"
-	manifestStaging = stateFolder + "/staging/kube-apiserver.yaml"
+	trialFile       = manifestFolder + "/" + trialName + ".yaml"
+	nextStaging     = stateFolder + "/swap/next.yaml"     // what the swap is to install
+	previousStaging = stateFolder + "/swap/previous.yaml" // what to go back to; while it is there, a swap is under way
+	trialStaging    = stateFolder + "/swap/trial.yaml"
 )
 
 // bundleFile names the file that apiservers verify kubelets with after its content. A process that was started with the

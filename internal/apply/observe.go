@@ -136,7 +136,7 @@ func servingOf(ctx context.Context, node Node) (ServingObservation, error) {
 }
 
 func observeAPIServer(ctx context.Context, node Node) (*APIServerObservation, error) {
-	running, err := runningAPIServerFlags(ctx, node)
+	running, err := runningAPIServerFlags(ctx, node, apiserver)
 	if err != nil {
 		return nil, err
 	}

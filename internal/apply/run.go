@@ -83,8 +83,11 @@ func observeReady(ctx context.Context, target Target, options Options) (Observat
 		return Observation{}, err
 	}
 	for _, node := range target.controlPlanes() {
+		if err := settle(ctx, target, node); err != nil {
+			return Observation{}, err
+		}
 		err := wait.Until(ctx, "the API", wait.Options{Limit: apiLimit, Every: time.Second}, func(ctx context.Context) error {
-			return checkReady(ctx, target, node)
+			return checkReady(ctx, target, realInstance(ctx, node))
 		})
 		if err != nil {
 			return Observation{}, fmt.Errorf("%w: %w", ErrAPIUnavailable, err)

@@ -127,3 +127,24 @@ func TestACommandLineIsReadAsTheProcessGotIt(t *testing.T) {
 	require.Equal(t, []string{"1", "2"}, flags["a"])
 	require.Empty(t, ParseCommandLine(nil))
 }
+
+func TestATrialCollidesWithTheComponentInNothing(t *testing.T) {
+	m := parse(t, kubeadmManifest)
+	m.Trial(Trial{Name: "kube-apiserver-next", Port: 7443, Flags: map[string]string{
+		"secure-port": "7443", "endpoint-reconciler-type": "none",
+	}})
+	trial, err := ParseManifest(bytesOf(t, m), "kube-apiserver-next")
+	require.NoError(t, err)
+	for flag, want := range map[string]string{
+		"secure-port": "7443", "endpoint-reconciler-type": "none", "advertise-address": "172.18.0.2",
+	} {
+		got, _ := trial.Flags().Get(flag)
+		require.Equal(t, want, got, flag)
+	}
+	text := string(bytesOf(t, trial))
+	for _, collision := range []string{"containerPort", "probe-port", "component:", "name: kube-apiserver\n", "advertise-address.endpoint"} {
+		require.Contains(t, string(kubeadmManifest), collision)
+		require.NotContains(t, text, collision)
+	}
+	require.Contains(t, text, "        port: 7443\n")
+}

@@ -13,8 +13,9 @@ import (
 // Manifest is a static pod's manifest with one container that matters: the component. Everything in it that isn't
 // changed is written back as it was read, comments and order included.
 type Manifest struct {
-	document yaml.Node
-	command  *yaml.Node // the component's argument list
+	document  yaml.Node
+	container *yaml.Node // the component's
+	command   *yaml.Node // its argument list
 }
 
 // ParseManifest reads a static pod manifest and finds the container of the named component. The arguments may stand
@@ -37,7 +38,7 @@ func ParseManifest(data []byte, component string) (*Manifest, error) {
 		}
 		for _, key := range []string{"args", "command"} {
 			if list := child(container, key); list != nil && list.Kind == yaml.SequenceNode && len(list.Content) > 0 {
-				m.command = list
+				m.container, m.command = container, list
 				return m, nil
 			}
 		}

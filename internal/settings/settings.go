@@ -86,7 +86,7 @@ func Table() []Setting {
 			Meaning: "Whether every apiserver verifies the serving certificates of the kubelets that it connects to, by " +
 				"`--kubelet-certificate-authority`.",
 			Protects:    "apiserver → kubelet: logs, exec, attach, port-forward and the node proxy",
-			TakesEffect: "each apiserver is replaced in turn",
+			TakesEffect: "each apiserver is replaced in turn, without an outage",
 			Default:     fmt.Sprint(defaults.VerifyKubelets),
 		},
 		{

@@ -16,6 +16,13 @@ type Options struct {
 	Every time.Duration // time between two looks; 0 means 250 ms
 }
 
+// Final marks an error that no waiting will mend, so that Until gives up at once.
+func Final(err error) error { return finalError{err} }
+
+type finalError struct{ error }
+
+func (e finalError) Unwrap() error { return e.error }
+
 // Until looks at a condition until it returns nil. When the limit or the context ends first, the error says what was
 // waited for and holds the condition's last error, and context.DeadlineExceeded or the context's cause.
 func Until(ctx context.Context, what string, options Options, condition func(context.Context) error) error {
@@ -30,10 +37,16 @@ func Until(ctx context.Context, what string, options Options, condition func(con
 		if err == nil || ctx.Err() == nil {
 			last = err
 		}
+		if final, ok := errors.AsType[finalError](err); ok {
+			return false, final
+		}
 		return err == nil, nil
 	})
 	if err == nil {
 		return nil
+	}
+	if final, ok := errors.AsType[finalError](err); ok {
+		return fmt.Errorf("waiting for %s: %w", what, final.error)
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause

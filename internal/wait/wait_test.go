@@ -55,3 +55,14 @@ func TestACancelledWaitSaysWhoCancelledIt(t *testing.T) {
 	})
 	require.ErrorIs(t, err, interrupted)
 }
+
+func TestAWaitEndsAtOnceWhereWaitingWouldMendNothing(t *testing.T) {
+	looks := 0
+	err := Until(t.Context(), "it", Options{Limit: time.Minute, Every: time.Millisecond}, func(context.Context) error {
+		looks++
+		return Final(errNotYet)
+	})
+	require.ErrorIs(t, err, errNotYet)
+	require.NotErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, 1, looks)
+}

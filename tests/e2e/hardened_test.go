@@ -21,10 +21,13 @@ func yesterday() time.Time { return time.Now().Add(-30 * time.Hour) }
 func hardenedClusterTrustsItsOwnKubeletsAlone() features.Feature {
 	var before, after map[string]string
 	var oldServer, newServer string
+	var outside steadyReport
 	return features.New("a hardened cluster trusts its own kubelets alone").
 		Setup(step(func(ctx context.Context, t *testing.T, s *suite) {
 			before, oldServer = s.processes(ctx, t), s.apiserver(ctx, t)
+			client := startSteadyClient(ctx, t, s)
 			s.harden(ctx, t, settings.Defaults(), yesterday)
+			outside = client.stop()
 			after, newServer = s.processes(ctx, t), s.apiserver(ctx, t)
 		})).
 		Assess("of what runs on the nodes, the apiserver alone was replaced",
@@ -32,6 +35,11 @@ func hardenedClusterTrustsItsOwnKubeletsAlone() features.Feature {
 				assert.Equal(t, before, after)
 				assert.NotEqual(t, oldServer, newServer)
 			})).
+		Assess("no client of the API noticed", step(func(_ context.Context, t *testing.T, _ *suite) {
+			t.Log(outside)
+			assert.Empty(t, outside.failures)
+			assert.Greater(t, outside.requests, 100)
+		})).
 		Assess("every path works on every node", step(everyPathWorks)).
 		Assess("every path refuses a worker that serves a stranger's certificate",
 			step(func(ctx context.Context, t *testing.T, s *suite) {
