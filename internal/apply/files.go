@@ -26,7 +26,7 @@ const (
 
 // bundleFile names the file that apiservers verify kubelets with after its content. A process that was started with the
 // name has therefore loaded the content, and another content needs another process: apiservers before 1.36 never
-// reload the file (facts: ClientsAllowCARotation).
+// reload the file (feature gate ClientsAllowCARotation).
 func bundleFile(ca *pki.CA) string { return bundleFileOf(pki.EncodeBundle(ca.Certificate)) }
 
 func bundleFileOf(bundle []byte) string {
