@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,9 +41,17 @@ func StartDaemon(ctx context.Context, r command.Runner) error {
 		}
 		return waitForDaemon(ctx, r, nil, fail)
 	}
-	if pid := runningDaemon(); pid != 0 {
-		// Somebody's daemon is up and not answering yet: it may be starting.
-		return waitForDaemon(ctx, r, nil, fail)
+	// Somebody's daemon is up and not answering yet: it may be starting, or
+	// ending, and then this program's takes its place.
+	for deadline := time.Now().Add(startLimit); runningDaemon() != 0; {
+		_, err := Answers(ctx, r)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			return fail(fmt.Errorf("the dockerd that runs does not answer: %w", err))
+		}
+		time.Sleep(300 * time.Millisecond)
 	}
 	removeStale()
 	exited, err := spawn()
@@ -108,11 +115,18 @@ func runningDaemon() int {
 		return 0
 	}
 	// Another process can have the number by now.
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil || strings.TrimSpace(string(name)) != "dockerd" {
+	if !runs(pid, "dockerd") {
 		return 0
 	}
 	return pid
+}
+
+// runs reports whether the process is a live one of that name. One that was
+// killed keeps its name until its parent asks for its exit status.
+func runs(pid int, name string) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && strings.HasPrefix(string(status), "Name:\t"+name+"\n") &&
+		!strings.Contains(string(status), "\nState:\tZ") && !strings.Contains(string(status), "\nState:\tX")
 }
 
 // removeStale takes away what a daemon leaves behind that was killed, or that
@@ -120,16 +134,14 @@ func runningDaemon() int {
 // number in its pid file belongs to any live process (moby pkg/pidfile, v20.10),
 // and the same goes for the containerd that it starts.
 func removeStale() {
-	for _, p := range []string{pidFile, "/var/run/docker/containerd/containerd.pid"} {
-		raw, err := os.ReadFile(p)
+	for file, name := range map[string]string{pidFile: "dockerd", "/var/run/docker/containerd/containerd.pid": "containerd"} {
+		raw, err := os.ReadFile(file)
 		if err != nil {
 			continue
 		}
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(raw)))
-		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		want := strings.TrimSuffix(filepath.Base(p), ".pid")
-		if strings.TrimSpace(string(name)) != want {
-			os.Remove(p)
+		if !runs(pid, name) {
+			os.Remove(file)
 		}
 	}
 }
