@@ -76,11 +76,13 @@ func (s *swap) stage(ctx context.Context) error {
 		return err
 	}
 	node := s.real.node
-	return errors.Join(
-		node.WriteFile(ctx, trialStaging, cluster.File{Data: trial, Mode: s.next.Mode}),
-		node.WriteFile(ctx, nextStaging, s.next),
-		node.WriteFile(ctx, previousStaging, s.previous),
-	)
+	if err := node.WriteFile(ctx, trialStaging, cluster.File{Data: trial, Mode: s.next.Mode}); err != nil {
+		return err
+	}
+	if err := node.WriteFile(ctx, nextStaging, s.next); err != nil {
+		return err
+	}
+	return node.WriteFile(ctx, previousStaging, s.previous)
 }
 
 func (s *swap) startTrial(ctx context.Context) error {
@@ -200,7 +202,7 @@ func (s *swap) undo(ctx context.Context, failure error) error {
 		err = s.goBack(ctx)
 	}
 	if err == nil {
-		err = errors.Join(moveTrafficBack(ctx, s.real.node), s.removeTrial(ctx))
+		err = s.end(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("%w\nGoing back failed too, and the next apply will try again: %w", failure, err)
@@ -244,5 +246,13 @@ func settle(ctx context.Context, target Target, node Node) error {
 	if err := s.prove(ctx, s.real, current); err != nil {
 		return s.undo(ctx, fmt.Errorf("finishing an interrupted swap on node %s: %w", node.Name(), err))
 	}
-	return errors.Join(moveTrafficBack(ctx, node), s.removeTrial(ctx))
+	return s.end(ctx)
+}
+
+// end lets the real apiserver serve again. As long as connections still go to the trial, the trial stays.
+func (s *swap) end(ctx context.Context) error {
+	if err := moveTrafficBack(ctx, s.real.node); err != nil {
+		return err
+	}
+	return s.removeTrial(ctx)
 }
