@@ -230,7 +230,7 @@ func (l hardeningLab) removeFlag() {
 mv /etc/kubernetes/edited /etc/kubernetes/manifests/kube-apiserver.yaml
 ` + stopContainer)
 	l.eventually("the apiserver to run without the flag", func(observed apply.Observation, err error) error {
-		if err == nil && observed.Nodes[0].APIServer.KubeletCA != "" {
+		if err == nil && observed.Nodes[0].APIServer.KubeletCA() != "" {
 			err = errors.New("it has the flag")
 		}
 		return err

@@ -45,20 +45,24 @@ func (r *hardening) apply(ctx context.Context, doing string, model *hardeningMod
 }
 
 func (r *hardening) options(ctx context.Context) apply.Options {
-	return apply.Options{Now: r.clock.Now, Progress: func(p apply.Progress) {
-		message := "step begins"
-		if p.Done {
-			message = "step done"
-		}
-		tflog.Info(ctx, message, map[string]any{
-			"cluster": p.Cluster,
-			"step":    fmt.Sprintf("%d of %d", p.Number, p.Of),
-			"node":    p.Step.Node,
-			"what":    string(p.Step.Kind),
-			"reason":  p.Step.Reason,
-			"elapsed": p.Elapsed.Round(time.Millisecond).String(),
-		})
-	}}
+	return apply.Options{Now: r.clock.Now, Progress: func(p apply.Progress) { logProgress(ctx, p) }}
+}
+
+func logProgress(ctx context.Context, p apply.Progress) {
+	fields := map[string]any{"cluster": p.Cluster, "elapsed": p.Elapsed.Round(time.Millisecond).String()}
+	if p.Number == 0 {
+		fields["note"] = p.Note
+		tflog.Warn(ctx, string(p.Event), fields)
+		return
+	}
+	fields["step"] = fmt.Sprintf("%d of %d", p.Number, p.Of)
+	fields["node"] = p.Step.Node
+	fields["what"] = string(p.Step.Kind)
+	fields["reason"] = p.Step.Reason
+	if p.Phase != "" {
+		fields["phase"] = p.Phase
+	}
+	tflog.Info(ctx, "step "+string(p.Event), fields)
 }
 
 // hardeningFailed turns an error of the domain into a diagnostic: what was attempted, what to do, the error.
@@ -66,7 +70,12 @@ func hardeningFailed(doing, name string, err error) diag.Diagnostic {
 	title, advice := "The hardening of cluster "+name+" failed", "Mend what the error names and apply again: what was "+
 		"done so far is found, and not done twice."
 	var step *apply.StepError
+	var locked *apply.LockedError
 	switch {
+	case errors.As(err, &locked):
+		title = "Another apply is at work on cluster " + name
+		advice = "Wait until it has ended and apply again; `terraform apply -refresh-only` shows how far it came. A lock " +
+			"whose holder was killed is given up by itself. Nothing was changed."
 	case errors.Is(err, cluster.ErrNotFound):
 		title = "There is no kind cluster " + name
 		advice = "Create it first, or correct the name: `kind get clusters` lists what there is."
@@ -74,6 +83,9 @@ func hardeningFailed(doing, name string, err error) diag.Diagnostic {
 		title = "The container engine does not answer"
 		advice = "Start it, or see with `docker ps` (or podman, nerdctl) why it refuses you. Nothing was changed, and " +
 			"nothing is taken out of the state."
+	case errors.As(err, &step) && step.UndoErr == nil && !step.Kept:
+		advice = "Everything that was done is undone: the cluster is as it was before. Mend what the error names and apply " +
+			"again."
 	case errors.As(err, &step):
 	case errors.Is(err, apply.ErrNodeDown):
 		title = "A node of cluster " + name + " isn't running"

@@ -2,9 +2,11 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -38,7 +40,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 		return
 	}
 	steps := apply.Plan(observed, want)
-	warnReplacements(&resp.Diagnostics, name, observed, steps)
+	warnSteps(&resp.Diagnostics, name, steps)
 	if req.State.Raw.IsNull() || len(resp.RequiresReplace) > 0 {
 		return
 	}
@@ -54,7 +56,7 @@ func (r *hardening) planDestroy(ctx context.Context, req resource.ModifyPlanRequ
 	}
 	name := state.Cluster.ValueString()
 	if observed, err := r.observe(ctx, name); err == nil {
-		warnReplacements(&resp.Diagnostics, name, observed, apply.PlanRestore(observed))
+		warnSteps(&resp.Diagnostics, name, apply.PlanRestore(observed))
 	}
 }
 
@@ -105,20 +107,28 @@ func warnUnverified(diags *diag.Diagnostics) {
 			"logs, exec, attach and port-forward. The kubelets get certificates that other clients can verify.")
 }
 
-// warnReplacements names the apiservers that will be replaced: a user would want to know.
-func warnReplacements(diags *diag.Diagnostics, name string, observed apply.Observation, steps []apply.Step) {
-	var replaced []string
-	for _, step := range steps {
-		if step.Kind == apply.VerifyKubelets ||
-			step.Kind == apply.UnverifyKubelets && observed.AnyVerifiesKubelets() {
-			replaced = append(replaced, "node "+step.Node+" ("+step.Reason+")")
+// warnSteps shows what an apply will do where a user would want to know of it: what restarts, what is replaced, and a CA
+// that others may have to be told of.
+func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
+	var lines []string
+	swaps := false
+	for i, step := range steps {
+		effect := step.Kind.Effect()
+		if effect == apply.Swap || effect == apply.Restart || step.Kind == apply.CreateIssuer {
+			lines = append(lines, fmt.Sprintf("%d. node %s: %s (%s)\n   Takes effect: %s. Verified: %s. If a later step fails: %s.",
+				i+1, step.Node, step.Kind, step.Reason, effect, step.Kind.Verified(), step.Kind.Undone()))
 		}
+		swaps = swaps || effect == apply.Swap
 	}
-	if len(replaced) == 0 {
+	if len(lines) == 0 {
 		return
 	}
-	effect := "One after the other, each with a second one beside it that serves meanwhile: new requests are answered all " +
-		"the time. Connections that are held open, such as watches, logs -f and exec, end and have to be made again."
-	diags.AddAttributeWarning(verifyKubeletsPath, "The apiserver of cluster "+name+" will be replaced",
-		"On "+strings.Join(replaced, ", ")+". "+effect)
+	detail := strings.Join(lines, "\n")
+	if swaps {
+		detail += "\n\nNew requests to the API are answered all the time. Connections that are held open, such as watches, " +
+			"logs -f and exec, end once or twice and have to be made again; clients such as kubectl and controllers watch " +
+			"again by themselves."
+	}
+	diags.AddAttributeWarning(path.Root("cluster"),
+		fmt.Sprintf("%d steps will be taken on the running cluster %s", len(steps), name), detail)
 }

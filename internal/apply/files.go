@@ -17,11 +17,12 @@ const (
 	issuerCertFile  = pkiFolder + "/kubelet-serving-ca.crt"
 	issuerKeyFile   = pkiFolder + "/kubelet-serving-ca.key"
 	stateFolder     = "/etc/kubernetes/kubecomm"
-	baselineFolder  = stateFolder + "/baseline"
+	journalFile     = stateFolder + "/journal"
+	swapFolder      = stateFolder + "/swap"
 	trialFile       = manifestFolder + "/" + trialName + ".yaml"
-	nextStaging     = stateFolder + "/swap/next.yaml"     // what the swap is to install
-	previousStaging = stateFolder + "/swap/previous.yaml" // what to go back to; while it is there, a swap is under way
-	trialStaging    = stateFolder + "/swap/trial.yaml"
+	nextStaging     = swapFolder + "/next.yaml"     // what the swap is to install
+	previousStaging = swapFolder + "/previous.yaml" // what to go back to; while it is there, a swap is under way
+	trialStaging    = swapFolder + "/trial.yaml"
 )
 
 // bundleFile names the file that apiservers verify kubelets with after its content. A process that was started with the

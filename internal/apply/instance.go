@@ -2,7 +2,7 @@ package apply
 
 import (
 	"context"
-	"fmt"
+	"crypto/tls"
 	"net"
 	"net/http"
 
@@ -22,24 +22,24 @@ type instance struct {
 const (
 	apiserver      = "kube-apiserver"
 	trialName      = "kube-apiserver-next"
-	trialPort      = 7443
 	securePortFlag = "secure-port"
 	defaultPort    = "6443"
 )
 
 // realInstance finds the port in the manifest, because it must be known before the process runs.
 func realInstance(ctx context.Context, node Node) instance {
-	server := instance{node: node, container: apiserver, port: defaultPort}
-	if manifest, _, err := readManifest(ctx, node); err == nil {
+	return instanceOf(ctx, node, apiserver, manifestFile)
+}
+
+// instanceOf takes the port from the manifest that the instance was, or will be, started from.
+func instanceOf(ctx context.Context, node Node, container, file string) instance {
+	server := instance{node: node, container: container, port: defaultPort}
+	if manifest, _, err := readManifestFile(ctx, node, file, container); err == nil {
 		if port, given := manifest.Flags().Get(securePortFlag); given {
 			server.port = port
 		}
 	}
 	return server
-}
-
-func trialInstance(node Node) instance {
-	return instance{node: node, container: trialName, port: fmt.Sprint(trialPort)}
 }
 
 // flags are those that the instance's process was started with.
@@ -52,6 +52,8 @@ func (i instance) flags(ctx context.Context) (controlplane.Flags, error) {
 type apiClient struct {
 	*kubernetes.Clientset
 	http *http.Client
+	tls  *tls.Config
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 func (c apiClient) close() { c.http.CloseIdleConnections() }
@@ -74,5 +76,9 @@ func (i instance) client(ctx context.Context, target Target) (apiClient, error) 
 	if err != nil {
 		return apiClient{}, err
 	}
-	return apiClient{Clientset: clientset, http: httpClient}, nil
+	tlsConfig, err := rest.TLSConfigFor(config)
+	if err != nil {
+		return apiClient{}, err
+	}
+	return apiClient{Clientset: clientset, http: httpClient, tls: tlsConfig, dial: config.Dial}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
@@ -16,32 +15,54 @@ const (
 	privateMode fs.FileMode = 0o600
 )
 
-func createIssuer(ctx context.Context, target Target, node Node, now time.Time) error {
-	ca, err := pki.NewCA(target.Name, now)
-	if err != nil {
-		return err
-	}
-	return writeIssuer(ctx, node, ca)
+// issuerWork gives a control plane the CA for kubelet serving certificates.
+type issuerWork struct {
+	job
+	issuer func(context.Context, job) (*pki.CA, error)
+	ca     *pki.CA
+	bundle string
 }
 
-func copyIssuer(ctx context.Context, target Target, node Node) error {
-	ca, err := readIssuer(ctx, target)
-	if err != nil {
-		return err
-	}
-	return writeIssuer(ctx, node, ca)
+func newIssuer(_ context.Context, j job) (*pki.CA, error) {
+	return pki.NewCA(j.target.Name, j.options.Now())
 }
 
-// writeIssuer writes the certificate last, because an issuer counts from then on.
-func writeIssuer(ctx context.Context, node Node, ca *pki.CA) error {
-	certificate := pki.EncodeBundle(ca.Certificate)
-	if err := node.WriteFile(ctx, bundleFile(ca), cluster.File{Data: certificate, Mode: publicMode}); err != nil {
+func existingIssuer(ctx context.Context, j job) (*pki.CA, error) { return readIssuer(ctx, j.target) }
+
+func (w *issuerWork) phases() []phase {
+	return []phase{{"keep what is there", w.keep}, {"write the CA and its key", w.write}}
+}
+
+func (w *issuerWork) keep(ctx context.Context) (err error) {
+	if w.ca, err = w.issuer(ctx, w.job); err != nil {
 		return err
 	}
-	if err := node.WriteFile(ctx, issuerKeyFile, cluster.File{Data: ca.Key.Reveal(), Mode: privateMode}); err != nil {
+	w.bundle = bundleFile(w.ca)
+	return checkpoint.save(ctx, w.node, w.bundle, issuerKeyFile, issuerCertFile)
+}
+
+// write writes the certificate last, because an issuer counts from then on.
+func (w *issuerWork) write(ctx context.Context) error {
+	certificate := cluster.File{Data: pki.EncodeBundle(w.ca.Certificate), Mode: publicMode}
+	if err := w.node.WriteFile(ctx, w.bundle, certificate); err != nil {
 		return err
 	}
-	return node.WriteFile(ctx, issuerCertFile, cluster.File{Data: certificate, Mode: publicMode})
+	key := cluster.File{Data: w.ca.Key.Reveal(), Mode: privateMode}
+	if err := w.node.WriteFile(ctx, issuerKeyFile, key); err != nil {
+		return err
+	}
+	return w.node.WriteFile(ctx, issuerCertFile, certificate)
+}
+
+func (w *issuerWork) undo(ctx context.Context) error {
+	if w.bundle == "" {
+		return nil
+	}
+	err := checkpoint.restore(ctx, w.node, w.bundle, issuerKeyFile, issuerCertFile)
+	if errors.Is(err, errNotSaved) {
+		return nil
+	}
+	return err
 }
 
 // readIssuer takes the issuer from the first control plane that has it whole, as Observe does.

@@ -3,9 +3,11 @@ package apply
 import (
 	"crypto/x509"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 )
@@ -23,6 +25,7 @@ type NodeObservation struct {
 	Role      cluster.Role
 	Addresses []netip.Addr
 	Serving   ServingObservation
+	Kubelet   KubeletObservation
 	APIServer *APIServerObservation // control planes only
 }
 
@@ -35,12 +38,36 @@ type ServingObservation struct {
 	Problem error
 }
 
+// KubeletObservation is how a kubelet is configured.
+type KubeletObservation struct {
+	File     kubelet.Fields // its configuration file
+	Baseline kubelet.Fields // the file before kubecomm's first change; nil if there was none
+	Running  kubelet.Fields // what it says that it runs with; nil if it could not be asked
+	Problem  error          // why it could not be asked
+	Stale    bool           // the file was changed after the kubelet had read it
+}
+
 // APIServerObservation is how a control plane's apiserver runs.
 type APIServerObservation struct {
-	KubeletCA         string // the running process's --kubelet-certificate-authority
-	ManifestKubeletCA string // the same in the manifest, which the next process will have
-	IssuerCurrent     bool   // its issuer and the issuer's key are those of the observation
-	BundleCurrent     bool   // the bundle file of the observation's issuer is there and unchanged
+	Running       controlplane.Flags // the process's
+	Manifest      controlplane.Flags // those that the next process will have
+	Baseline      controlplane.Flags // the manifest's before kubecomm's first change; nil if there was none
+	IssuerCurrent bool               // its issuer and the issuer's key are those of the observation
+	BundleCurrent bool               // the bundle file of the observation's issuer is there and unchanged
+}
+
+// KubeletCA returns the file that the running apiserver verifies kubelets with, or "".
+func (a *APIServerObservation) KubeletCA() string {
+	file, _ := a.Running.Get(kubeletCAFlag)
+	return file
+}
+
+// bundle is the issuer as apiservers get it, or nil.
+func (o Observation) bundle() []byte {
+	if o.Issuer == nil {
+		return nil
+	}
+	return pki.EncodeBundle(o.Issuer)
 }
 
 // VerifiesKubelets reports whether the running apiserver verifies kubelets against the issuer, and will after its next
@@ -49,8 +76,8 @@ func (o Observation) VerifiesKubelets(a *APIServerObservation) bool {
 	if o.Issuer == nil || !a.BundleCurrent {
 		return false
 	}
-	file := bundleFileOf(pki.EncodeBundle(o.Issuer))
-	return a.KubeletCA == file && a.ManifestKubeletCA == file
+	file := []string{bundleFileOf(o.bundle())}
+	return slices.Equal(a.Running[kubeletCAFlag], file) && slices.Equal(a.Manifest[kubeletCAFlag], file)
 }
 
 // AllVerifyKubelets reports whether every apiserver does.
@@ -74,7 +101,8 @@ func (s ServingObservation) Leaf() *x509.Certificate {
 // AnyVerifiesKubelets reports whether any apiserver runs, or would start, with a bundle of kubecomm's.
 func (o Observation) AnyVerifiesKubelets() bool {
 	for _, node := range o.Nodes {
-		if a := node.APIServer; a != nil && (ours(a.KubeletCA) || ours(a.ManifestKubeletCA)) {
+		if a := node.APIServer; a != nil &&
+			slices.ContainsFunc(slices.Concat(a.Running[kubeletCAFlag], a.Manifest[kubeletCAFlag]), ours) {
 			return true
 		}
 	}
@@ -82,4 +110,11 @@ func (o Observation) AnyVerifiesKubelets() bool {
 }
 
 // Begun reports whether an apply has left anything on the cluster that Restore would remove.
-func (o Observation) Begun() bool { return o.Issuer != nil || o.AnyVerifiesKubelets() }
+func (o Observation) Begun() bool {
+	for _, node := range o.Nodes {
+		if node.Kubelet.Baseline != nil || node.APIServer != nil && node.APIServer.Baseline != nil {
+			return true
+		}
+	}
+	return o.Issuer != nil || o.AnyVerifiesKubelets()
+}

@@ -48,8 +48,7 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 		group.Go(func() (err error) {
 			observed := &observation.Nodes[i]
 			*observed = NodeObservation{Name: node.Name(), Role: node.Role(), Addresses: node.Addresses()}
-			observed.Serving, err = observeServing(groupCtx, target, node)
-			if err != nil || node.Role() != cluster.ControlPlane {
+			if err := observeKubelet(groupCtx, target, node, observed); err != nil || node.Role() != cluster.ControlPlane {
 				return err
 			}
 			if observed.APIServer, err = observeAPIServer(groupCtx, node); err != nil {
@@ -85,7 +84,7 @@ func judge(ctx context.Context, target Target, observation Observation, issuers 
 		if issuer.certificate == nil {
 			continue
 		}
-		bundle := pki.EncodeBundle(issuer.certificate)
+		bundle := observation.bundle()
 		file, err := node.ReadFile(ctx, bundleFileOf(bundle))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return Observation{}, err
@@ -101,31 +100,49 @@ func judge(ctx context.Context, target Target, observation Observation, issuers 
 	return observation, nil
 }
 
-func observeServing(ctx context.Context, target Target, node Node) (ServingObservation, error) {
-	observed, err := servingOf(ctx, node)
+// observeKubelet looks at a kubelet's files, and asks it what it serves and runs with.
+func observeKubelet(ctx context.Context, target Target, node Node, observed *NodeObservation) error {
+	config, process, err := readKubelet(ctx, node)
 	if err != nil {
-		return observed, err
+		return err
 	}
-	observed.Chain, observed.Problem = servedChain(ctx, target.controlPlanes()[0], observed.Dialled)
-	return observed, nil
+	if observed.Serving, err = servingOf(node, config, process); err != nil {
+		return err
+	}
+	observed.Kubelet.Stale = process.stale
+	if observed.Kubelet.File, err = kubelet.ParseFields(config.Data); err != nil {
+		return fmt.Errorf("%s on node %s: %w", kubelet.ConfigFile, node.Name(), err)
+	}
+	original, err := baseline.read(ctx, node, kubelet.ConfigFile)
+	if err == nil {
+		observed.Kubelet.Baseline, err = kubelet.ParseFields(original.Data)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	answer := askKubelet(ctx, target, observed.Serving.Dialled)
+	observed.Serving.Chain, observed.Serving.Problem = answer.chain, answer.chainProblem
+	observed.Kubelet.Running, observed.Kubelet.Problem = answer.config, answer.configProblem
+	return nil
+}
+
+func readKubelet(ctx context.Context, node Node) (cluster.File, kubeletProcess, error) {
+	config, err := node.ReadFile(ctx, kubelet.ConfigFile)
+	if err != nil {
+		return config, kubeletProcess{}, err
+	}
+	process, err := runningKubelet(ctx, node)
+	return config, process, err
 }
 
 // servingOf finds out which certificate files the kubelet serves from, and where it listens.
-func servingOf(ctx context.Context, node Node) (ServingObservation, error) {
-	config, err := node.ReadFile(ctx, kubelet.ConfigFile)
-	if err != nil {
-		return ServingObservation{}, err
-	}
+func servingOf(node Node, config cluster.File, process kubeletProcess) (ServingObservation, error) {
 	files, err := kubelet.ParseServing(config.Data)
 	if err != nil {
 		return ServingObservation{}, fmt.Errorf("%s on node %s: %w", kubelet.ConfigFile, node.Name(), err)
 	}
-	flags, err := runningKubeletFlags(ctx, node)
-	if err != nil {
-		return ServingObservation{}, err
-	}
 	address := node.Addresses()[0]
-	if text, ok := flags.Get("node-ip"); ok {
+	if text, ok := process.flags.Get("node-ip"); ok {
 		// Dual-stack kubelets are given both of their addresses; the first is the one that the apiserver dials.
 		first, _, _ := strings.Cut(text, ",")
 		if address, err = netip.ParseAddr(first); err != nil {
@@ -144,9 +161,15 @@ func observeAPIServer(ctx context.Context, node Node) (*APIServerObservation, er
 	if err != nil {
 		return nil, err
 	}
-	observed := &APIServerObservation{}
-	observed.KubeletCA, _ = running.Get(kubeletCAFlag)
-	observed.ManifestKubeletCA, _ = manifest.Flags().Get(kubeletCAFlag)
+	observed := &APIServerObservation{Running: running, Manifest: manifest.Flags()}
+	original, _, err := readManifestFile(ctx, node, string(baseline)+manifestFile, apiserver)
+	if errors.Is(err, fs.ErrNotExist) {
+		return observed, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	observed.Baseline = original.Flags()
 	return observed, nil
 }
 
@@ -176,13 +199,19 @@ func observeIssuer(ctx context.Context, node Node) (issuerFiles, error) {
 }
 
 func readManifest(ctx context.Context, node Node) (*controlplane.Manifest, cluster.File, error) {
-	file, err := node.ReadFile(ctx, manifestFile)
+	return readManifestFile(ctx, node, manifestFile, apiserver)
+}
+
+func readManifestFile(
+	ctx context.Context, node Node, path, component string,
+) (*controlplane.Manifest, cluster.File, error) {
+	file, err := node.ReadFile(ctx, path)
 	if err != nil {
 		return nil, file, err
 	}
-	manifest, err := controlplane.ParseManifest(file.Data, apiserver)
+	manifest, err := controlplane.ParseManifest(file.Data, component)
 	if err != nil {
-		return nil, file, fmt.Errorf("%s on node %s: %w", manifestFile, node.Name(), err)
+		return nil, file, fmt.Errorf("%s on node %s: %w", path, node.Name(), err)
 	}
 	return manifest, file, nil
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
@@ -26,7 +28,7 @@ func stock() Observation {
 		}
 	}
 	first := node("dev-control-plane", cluster.ControlPlane, "172.18.0.2")
-	first.APIServer = &APIServerObservation{}
+	first.APIServer = &APIServerObservation{Running: controlplane.Flags{}, Manifest: controlplane.Flags{}}
 	return Observation{Time: planTime, Nodes: []NodeObservation{first, node("dev-worker", cluster.Worker, "172.18.0.3")}}
 }
 
@@ -39,7 +41,8 @@ func hardened(t *testing.T) Observation {
 	o.Issuer = ca.Certificate
 	file := bundleFile(ca)
 	o.Nodes[0].APIServer = &APIServerObservation{
-		KubeletCA: file, ManifestKubeletCA: file, IssuerCurrent: true, BundleCurrent: true,
+		Running: controlplane.Flags{kubeletCAFlag: {file}}, Manifest: controlplane.Flags{kubeletCAFlag: {file}},
+		Baseline: controlplane.Flags{}, IssuerCurrent: true, BundleCurrent: true,
 	}
 	for i := range o.Nodes {
 		issued, err := ca.IssueServing(pki.ServingRequest{
@@ -64,7 +67,7 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 		{CreateIssuer, "dev-control-plane", "no control plane has it with its key"},
 		{IssueServing, "dev-control-plane", ""},
 		{IssueServing, "dev-worker", ""},
-		{VerifyKubelets, "dev-control-plane", ""},
+		{ReplaceAPIServer, "dev-control-plane", "the CA is new"},
 	}
 	tests := map[string]struct {
 		change  func(*Observation)
@@ -89,7 +92,7 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 				{CreateIssuer, "dev-control-plane", "two thirds of its life are over"},
 				{IssueServing, "dev-control-plane", "the CA is new"},
 				{IssueServing, "dev-worker", "the CA is new"},
-				{VerifyKubelets, "dev-control-plane", "the CA is new"},
+				{ReplaceAPIServer, "dev-control-plane", "the CA is new"},
 			},
 		},
 		"a second control plane without the issuer gets a copy, a certificate and the flag": {
@@ -101,7 +104,7 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 			want: []planned{
 				{CopyIssuer, "dev-control-plane2", "missing or differ"},
 				{IssueServing, "dev-control-plane2", "the one it serves is refused"},
-				{VerifyKubelets, "dev-control-plane2", "is not set"},
+				{ReplaceAPIServer, "dev-control-plane2", "it runs with no --kubelet-certificate-authority, to be --kubelet-certificate-authority=/etc"},
 			},
 		},
 		"a stranger's certificate on a worker is replaced": {
@@ -130,30 +133,71 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 			change: func(o *Observation) { o.Time = planTime.Add(5839 * time.Hour) },
 		},
 		"a flag that was removed from the process and the manifest is set": {
-			change: func(o *Observation) { o.Nodes[0].APIServer.KubeletCA, o.Nodes[0].APIServer.ManifestKubeletCA = "", "" },
-			want:   []planned{{VerifyKubelets, "dev-control-plane", "is not set"}},
+			change: func(o *Observation) {
+				o.Nodes[0].APIServer.Running, o.Nodes[0].APIServer.Manifest = controlplane.Flags{}, controlplane.Flags{}
+			},
+			want: []planned{{ReplaceAPIServer, "dev-control-plane", "it runs with no --kubelet-certificate-authority, to be"}},
 		},
 		"a manifest that was edited and not taken up is drift": {
-			change: func(o *Observation) { o.Nodes[0].APIServer.ManifestKubeletCA = "" },
-			want:   []planned{{VerifyKubelets, "dev-control-plane", `its manifest says ""`}},
+			change: func(o *Observation) { o.Nodes[0].APIServer.Manifest = controlplane.Flags{} },
+			want:   []planned{{ReplaceAPIServer, "dev-control-plane", "its manifest says no --kubelet-certificate-authority"}},
 		},
 		"a bundle that somebody changed is written again, and loaded": {
 			change: func(o *Observation) { o.Nodes[0].APIServer.BundleCurrent = false },
 			want: []planned{
 				{CopyIssuer, "dev-control-plane", "missing or differ"},
-				{VerifyKubelets, "dev-control-plane", "is not the bundle of the CA"},
+				{ReplaceAPIServer, "dev-control-plane", "which was changed since"},
 			},
 		},
 		"a flag of ours goes when it is no longer declared": {
 			declare: func(s *settings.Settings) { s.VerifyKubelets = false },
-			want:    []planned{{UnverifyKubelets, "dev-control-plane", "declared"}},
+			want:    []planned{{ReplaceAPIServer, "dev-control-plane", "to be no --kubelet-certificate-authority"}},
 		},
 		"a flag of the user's own stays when ours is not declared": {
 			change: func(o *Observation) {
-				o.Nodes[0].APIServer.KubeletCA = "/etc/kubernetes/pki/ca.crt"
-				o.Nodes[0].APIServer.ManifestKubeletCA = "/etc/kubernetes/pki/ca.crt"
+				own := controlplane.Flags{kubeletCAFlag: {"/etc/kubernetes/pki/ca.crt"}}
+				o.Nodes[0].APIServer = &APIServerObservation{
+					Running: own, Manifest: own, IssuerCurrent: true, BundleCurrent: true,
+				}
 			},
 			declare: func(s *settings.Settings) { s.VerifyKubelets = false },
+		},
+		"a flag of the user's own comes back when ours is no longer declared": {
+			change: func(o *Observation) {
+				o.Nodes[0].APIServer.Baseline = controlplane.Flags{kubeletCAFlag: {"/own.crt"}}
+			},
+			declare: func(s *settings.Settings) { s.VerifyKubelets = false },
+			want:    []planned{{ReplaceAPIServer, "dev-control-plane", "to be --kubelet-certificate-authority=/own.crt"}},
+		},
+		"all flags of an apply go in one swap": {
+			declare: func(s *settings.Settings) {
+				s.APIServerFlags = map[string][]string{"tls-min-version": {"VersionTLS13"}, "profiling": {"false"}}
+			},
+			want: []planned{{ReplaceAPIServer, "dev-control-plane",
+				"it runs with no --profiling, to be --profiling=false, it runs with no --tls-min-version, to be"}},
+		},
+		"a kubelet field restarts kubelets, and no apiserver is swapped": {
+			declare: func(s *settings.Settings) { s.KubeletFields = map[string]any{"maxPods": 50} },
+			want: []planned{
+				{ConfigureKubelet, "dev-control-plane", "its configuration has no maxPods, to be maxPods: 50"},
+				{ConfigureKubelet, "dev-worker", "its configuration has no maxPods, to be maxPods: 50"},
+			},
+		},
+		"a kubelet that did not take up its configuration restarts": {
+			change: func(o *Observation) { o.Nodes[1].Kubelet.Stale = true },
+			want:   []planned{{ConfigureKubelet, "dev-worker", "was changed after it started"}},
+		},
+		"a kubelet that runs with something else than its file says restarts": {
+			change: func(o *Observation) {
+				o.Nodes[1].Kubelet = KubeletObservation{
+					File: kubelet.Fields{"maxPods": []byte("50")}, Running: kubelet.Fields{"maxPods": []byte("110")},
+				}
+				o.Nodes[0].Kubelet = KubeletObservation{
+					File: kubelet.Fields{"maxPods": []byte("50")}, Running: kubelet.Fields{"maxPods": []byte("50")},
+				}
+			},
+			declare: func(s *settings.Settings) { s.KubeletFields = map[string]any{"maxPods": 50} },
+			want:    []planned{{ConfigureKubelet, "dev-worker", "it runs with maxPods: 110, to be maxPods: 50"}},
 		},
 	}
 	for name, test := range tests {
@@ -183,7 +227,7 @@ func TestARestoreTakesTheFlagBackBeforeTheCertificates(t *testing.T) {
 	for _, step := range PlanRestore(hardened(t)) {
 		kinds, nodes = append(kinds, step.Kind), append(nodes, step.Node)
 	}
-	require.Equal(t, []Kind{UnverifyKubelets, RestoreServing, RestoreServing, RemoveFiles, RemoveFiles}, kinds)
+	require.Equal(t, []Kind{ReplaceAPIServer, RestoreServing, RestoreServing, RemoveFiles, RemoveFiles}, kinds)
 	require.Equal(t, []string{
 		"dev-control-plane", "dev-control-plane", "dev-worker", "dev-control-plane", "dev-worker",
 	}, nodes)
@@ -205,4 +249,26 @@ func TestTheBundleIsNamedAfterItsContent(t *testing.T) {
 	require.NotEqual(t, bundleFile(first), bundleFile(second))
 	require.True(t, ours(bundleFile(first)))
 	require.False(t, ours("/etc/kubernetes/pki/ca.crt"))
+}
+
+func TestEveryKindSaysHowItWorksIsVerifiedAndUndone(t *testing.T) {
+	for kind := range kinds {
+		require.NotEmpty(t, kind.Effect(), kind)
+		require.NotEmpty(t, kind.Verified(), kind)
+		require.NotEmpty(t, kind.Phases(), kind)
+		require.Equal(t, kind == RemoveFiles, kind.Undone() == "", kind)
+	}
+	require.Len(t, ReplaceAPIServer.Phases(), 9)
+}
+
+func TestAJournalTellsWhatWasUnderWay(t *testing.T) {
+	const start = `{"operation":"an apply by process 1 on a, since b","steps":["node x: s1","node y: s2"]}` + "\n"
+	for text, want := range map[string]string{
+		"":    "an apply whose journal can't be read, before its first step",
+		start: "an apply by process 1 on a, since b, before its first step",
+		start + `{"step":1,"phase":"p"}` + "\n" + `{"step":2,"phase":"q"}` + "\n" + `{"step":2,"ph`: `an apply by process 1 on a, since b, at "node y: s2", phase "q"`,
+		start + `{"step":3,"phase":"p"}` + "\n":                                                     "an apply by process 1 on a, since b, before its first step",
+	} {
+		require.Equal(t, want, parseJournal([]byte(text)).String())
+	}
 }

@@ -1,13 +1,17 @@
 package apply
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
 const notRunningStatus = 44
@@ -25,46 +29,58 @@ const apiserverScript = findScript + `id=$(find_container "$1") || exit
 pid=$(crictl --timeout 30s inspect --output go-template --template '{{.info.pid}}' "$id") || exit
 exec cat "/proc/$pid/cmdline"`
 
-const kubeletScript = `pid=$(systemctl show --property MainPID --value kubelet) || exit
-[ "$pid" != 0 ] || exit 44
-exec cat "/proc/$pid/cmdline"`
-
 // runningAPIServerFlags returns the flags of the apiserver that runs in a container of that name, or an error that wraps
 // ErrAPIUnavailable.
 func runningAPIServerFlags(ctx context.Context, node Node, container string) (controlplane.Flags, error) {
-	flags, err := runningFlags(ctx, node, apiserverScript, container)
+	cmdline, err := runUnlessAbsent(ctx, node, apiserverScript, container)
 	if errors.Is(err, errNotRunning) {
 		return nil, fmt.Errorf("no %s runs on node %s: %w", container, node.Name(), ErrAPIUnavailable)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the flags of the running %s: %w", container, err)
 	}
-	return flags, nil
+	return controlplane.ParseCommandLine(cmdline), nil
 }
 
-func runningKubeletFlags(ctx context.Context, node Node) (controlplane.Flags, error) {
-	flags, err := runningFlags(ctx, node, kubeletScript)
+// kubeletProcess is a kubelet that runs.
+type kubeletProcess struct {
+	flags controlplane.Flags
+	start int64 // in seconds since 1970, by the node's clock
+	stale bool  // its configuration file was changed in a later second than it started in
+}
+
+// kubeletScript prints when the kubelet started and when its configuration file was changed, as whole seconds, and its
+// command line.
+const kubeletScript = `pid=$(systemctl show --property MainPID --value kubelet) || exit
+[ "$pid" != 0 ] || exit 44
+start=$(systemctl show --property ExecMainStartTimestamp --timestamp=unix --value kubelet) || exit
+echo "${start#@} $(stat -c %Y -- "$1")" && exec cat "/proc/$pid/cmdline"`
+
+func runningKubelet(ctx context.Context, node Node) (kubeletProcess, error) {
+	output, err := runUnlessAbsent(ctx, node, kubeletScript, kubelet.ConfigFile)
 	if errors.Is(err, errNotRunning) {
-		return nil, fmt.Errorf("the kubelet doesn't run on node %s: %w", node.Name(), ErrNodeDown)
+		return kubeletProcess{}, fmt.Errorf("the kubelet doesn't run on node %s: %w", node.Name(), ErrNodeDown)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the flags of the running kubelet: %w", err)
+		return kubeletProcess{}, fmt.Errorf("looking at the running kubelet: %w", err)
 	}
-	return flags, nil
+	times, cmdline, _ := bytes.Cut(output, []byte("\n"))
+	var start, changed int64
+	if _, err := fmt.Sscan(string(times), &start, &changed); err != nil {
+		return kubeletProcess{}, fmt.Errorf("looking at the running kubelet of node %s: %q: %w", node.Name(), times, err)
+	}
+	return kubeletProcess{flags: controlplane.ParseCommandLine(cmdline), start: start, stale: changed > start}, nil
 }
 
 var errNotRunning = errors.New("not running")
 
-func runningFlags(ctx context.Context, node Node, script string, args ...string) (controlplane.Flags, error) {
-	cmdline, err := node.Run(ctx, cluster.Command{Args: append([]string{"sh", "-c", script, "sh"}, args...)})
-	var failure *cluster.CommandError
-	if errors.As(err, &failure) && failure.Code == notRunningStatus {
+// runUnlessAbsent runs a script that exits with notRunningStatus where what it looks for doesn't run.
+func runUnlessAbsent(ctx context.Context, node Node, script string, args ...string) ([]byte, error) {
+	output, err := node.Run(ctx, cluster.Command{Args: append([]string{"sh", "-c", script, "sh"}, args...)})
+	if failure, ok := errors.AsType[*cluster.CommandError](err); ok && failure.Code == notRunningStatus {
 		return nil, errNotRunning
 	}
-	if err != nil {
-		return nil, err
-	}
-	return controlplane.ParseCommandLine(cmdline), nil
+	return output, err
 }
 
 // logScript prints the end of the newest apiserver container's log, running or not.
@@ -73,9 +89,45 @@ const logScript = `id=$(crictl --timeout 30s ps --all --latest --quiet --name "^
 
 // lastLog returns the end of the apiserver's log, as good as it can be had: it explains another error.
 func lastLog(ctx context.Context, server instance) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeLimit)
+	defer cancel()
 	output, err := server.node.Run(ctx, cluster.Command{Args: []string{"sh", "-c", logScript, "sh", server.container}})
 	if err != nil {
 		return "(its log could not be read: " + err.Error() + ")"
 	}
 	return strings.TrimSpace(string(output))
+}
+
+// startsScript prints when a manifest appeared, in nanoseconds since 1970, and what the runtime knows of its containers.
+const startsScript = `date --reference "$1" +%s%N && crictl --timeout 30s ps --all --output json --name "^$2$" \
+  --label io.kubernetes.pod.namespace=kube-system`
+
+// checkNotEnded finds an instance that keeps ending instead of becoming ready, which no waiting mends: one of the
+// containers that were started from the manifest ended, and so did another that was started in its place.
+func checkNotEnded(ctx context.Context, server instance, file string) error {
+	args := []string{"sh", "-c", startsScript, "sh", file, server.container}
+	output, err := server.node.Run(ctx, cluster.Command{Args: args})
+	if err != nil {
+		return err
+	}
+	since, list, _ := bytes.Cut(output, []byte("\n"))
+	var known struct {
+		Containers []struct {
+			State     string `json:"state"`
+			CreatedAt string `json:"createdAt"`
+			Metadata  struct {
+				Attempt int `json:"attempt"`
+			} `json:"metadata"`
+		} `json:"containers"`
+	}
+	if err := json.Unmarshal(list, &known); err != nil {
+		return fmt.Errorf("listing the containers of %s on node %s: %w", server.container, server.node.Name(), err)
+	}
+	for _, container := range known.Containers {
+		// Numbers of so many digits compare as texts.
+		if container.CreatedAt > string(since) && container.State == "CONTAINER_EXITED" && container.Metadata.Attempt > 0 {
+			return wait.Final(errors.New("it ends as soon as it is started"))
+		}
+	}
+	return nil
 }

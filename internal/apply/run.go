@@ -5,27 +5,48 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
-// Progress says that a step begins, or (Done) that it has ended well.
+// Event is what happens to a step, or to an apply as a whole.
+type Event string
+
+// The events. The last two come before the first step.
+const (
+	Begins  Event = "begins" // a phase of the step
+	Done    Event = "done"
+	Failed  Event = "failed"
+	Undoing Event = "undoing"
+	Undone  Event = "undone"
+	Waiting Event = "waiting for the lock"
+	Resumes Event = "finishing what was interrupted"
+)
+
+// Progress says how an apply goes on.
 type Progress struct {
 	Cluster string
-	Number  int // of the step, from 1
+	Event   Event
+	Number  int // of the step, from 1; 0 where the event is none of a step's
 	Of      int
 	Step    Step
-	Done    bool
+	Phase   string        // that begins
+	Note    string        // who holds the lock, or what was interrupted
 	Elapsed time.Duration // since the apply began
 }
 
 // Options are what Apply and Restore need beside the cluster.
 type Options struct {
-	Settings settings.Settings // ignored by Restore
-	Now      func() time.Time
-	Progress func(Progress) // may be nil
+	Settings  settings.Settings // ignored by Restore
+	Now       func() time.Time
+	Progress  func(Progress) // may be nil; called by one goroutine at a time
+	LockLimit time.Duration  // how long to wait for another apply to end; 0 means 5 minutes
 }
 
 // StepError is a step that failed, after those before it were done.
@@ -34,32 +55,56 @@ type StepError struct {
 	Number  int
 	Of      int
 	Step    Step
+	Phase   string
 	Err     error
+	Undone  []Step // in the order in which they were undone; the failed step among them
+	UndoErr error  // why undoing failed, if it did: the next apply or restore then finishes
+	Kept    bool   // nothing was undone, because the step and those after it can only be finished
 }
 
 func (e *StepError) Error() string {
-	return fmt.Sprintf("step %d of %d on cluster %s, node %s: %s: %v", e.Number, e.Of, e.Cluster, e.Step.Node, e.Step.Kind, e.Err)
+	text := fmt.Sprintf("step %d of %d on cluster %s, node %s: %s: %s: %v",
+		e.Number, e.Of, e.Cluster, e.Step.Node, e.Step.Kind, e.Phase, e.Err)
+	for _, step := range e.Undone {
+		text += fmt.Sprintf("\nUndone: node %s: %s", step.Node, step.Kind)
+	}
+	if e.UndoErr != nil {
+		text += fmt.Sprintf("\nUndoing failed: %v", e.UndoErr)
+	}
+	return text
 }
 
-func (e *StepError) Unwrap() error { return e.Err }
+func (e *StepError) Unwrap() []error { return []error{e.Err, e.UndoErr} }
 
 // apiLimit is how long an apiserver may take to answer before an apply begins. A cluster that was just created may need
 // a moment.
 const apiLimit = 30 * time.Second
 
+// undoLimit bounds the way back, which must not be cut short by what ended the way there.
+const undoLimit = 10 * time.Minute
+
 // Apply brings the cluster to what is declared and returns how it stands then. It can be run again at any time, also
-// after it failed half way: it plans from what it observes. Its errors wrap ErrNodeDown, ErrAPIUnavailable or are a
+// after it was killed: it first finishes or undoes what is half done, and plans from what it observes then. A step that
+// fails is undone, and so are all before it. Its errors wrap ErrNodeDown, ErrAPIUnavailable, or are a *LockedError or a
 // *StepError.
 func Apply(ctx context.Context, target Target, options Options) (Observation, error) {
-	observed, err := observeReady(ctx, target, options)
+	o, err := begin(ctx, target, "an apply", options)
 	if err != nil {
 		return Observation{}, err
 	}
-	if err := run(ctx, target, Plan(observed, options.Settings), options); err != nil {
+	defer o.lock.release()
+	observed, err := o.observeReady(ctx)
+	if err != nil {
 		return Observation{}, err
 	}
-	observed, err = Observe(ctx, target, options.Now())
-	if err != nil {
+	steps := Plan(observed, options.Settings)
+	if err := o.run(ctx, steps); err != nil {
+		return Observation{}, err
+	}
+	if len(steps) == 0 {
+		return observed, nil
+	}
+	if observed, err = Observe(ctx, target, options.Now()); err != nil {
 		return Observation{}, err
 	}
 	if left := Plan(observed, options.Settings); len(left) > 0 {
@@ -69,79 +114,236 @@ func Apply(ctx context.Context, target Target, options Options) (Observation, er
 	return observed, nil
 }
 
-// Restore puts back what was there before the first Apply.
+// Restore puts back what was there before the first Apply. Its errors are Apply's.
 func Restore(ctx context.Context, target Target, options Options) error {
-	observed, err := observeReady(ctx, target, options)
+	o, err := begin(ctx, target, "a restore", options)
 	if err != nil {
 		return err
 	}
-	return run(ctx, target, PlanRestore(observed), options)
+	defer o.lock.release()
+	o.restore = true
+	observed, err := o.observeReady(ctx)
+	if err != nil {
+		return err
+	}
+	return o.run(ctx, PlanRestore(observed))
 }
 
-func observeReady(ctx context.Context, target Target, options Options) (Observation, error) {
+// operation is an Apply or a Restore that has the cluster's lock.
+type operation struct {
+	target  Target
+	options Options
+	restore bool
+	name    string
+	lock    *lock
+	start   time.Time
+	steps   []Step
+
+	mu     sync.Mutex
+	works  []work   // of the steps that were begun
+	phases []string // that each step has reached
+}
+
+func begin(ctx context.Context, target Target, name string, options Options) (*operation, error) {
 	if err := target.check(); err != nil {
+		return nil, err
+	}
+	o := &operation{target: target, options: options, name: name, start: time.Now()}
+	var err error
+	o.lock, err = takeLock(ctx, target, name, options, func(holder string) {
+		o.report(Progress{Event: Waiting, Note: holder})
+	})
+	return o, err
+}
+
+func (o *operation) report(p Progress) {
+	if o.options.Progress == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p.Cluster, p.Of, p.Elapsed = o.target.Name, len(o.steps), time.Since(o.start)
+	o.options.Progress(p)
+}
+
+// observeReady ends what an earlier apply left half done, waits for the API and observes.
+func (o *operation) observeReady(ctx context.Context) (Observation, error) {
+	interrupted, err := readJournal(ctx, o.target.controlPlanes()[0])
+	if err != nil {
 		return Observation{}, err
 	}
-	for _, node := range target.controlPlanes() {
-		if err := settle(ctx, target, node); err != nil {
+	if interrupted != nil {
+		o.report(Progress{Event: Resumes, Note: interrupted.String()})
+	}
+	for _, node := range o.target.controlPlanes() {
+		if err := settle(ctx, o.target, node); err != nil {
 			return Observation{}, err
 		}
-		err := wait.Until(ctx, "the API", wait.Options{Limit: apiLimit, Every: time.Second}, func(ctx context.Context) error {
-			return checkReady(ctx, target, realInstance(ctx, node))
+		options := wait.Options{Limit: apiLimit, Every: time.Second}
+		err := wait.Until(ctx, "the API", options, func(ctx context.Context) error {
+			return checkReady(ctx, o.target, realInstance(ctx, node))
 		})
 		if err != nil {
 			return Observation{}, fmt.Errorf("%w: %w", ErrAPIUnavailable, err)
 		}
 	}
-	return Observe(ctx, target, options.Now())
+	if err := o.forget(ctx); err != nil {
+		return Observation{}, err
+	}
+	observed, err := Observe(ctx, o.target, o.options.Now())
+	if err == nil && interrupted != nil {
+		err = o.lock.endJournal()
+	}
+	return observed, err
 }
 
-func run(ctx context.Context, target Target, steps []Step, options Options) error {
-	report := options.Progress
-	if report == nil {
-		report = func(Progress) {}
+// forget removes what was kept to undo an apply.
+func (o *operation) forget(ctx context.Context) error {
+	script := `rm -rf -- "$1"; for folder; do [ ! -d "$folder" ] || find "$folder" -depth -type d -empty -delete; done`
+	group, ctx := errgroup.WithContext(ctx)
+	for _, node := range o.target.Nodes {
+		group.Go(func() error {
+			args := []string{"sh", "-c", script, "sh", string(checkpoint), stateFolder, pkiFolder}
+			_, err := node.Run(ctx, cluster.Command{Args: args})
+			return err
+		})
 	}
-	start := time.Now()
+	return group.Wait()
+}
+
+// run does the steps, or undoes all that it did.
+func (o *operation) run(ctx context.Context, steps []Step) error {
+	if len(steps) == 0 {
+		return nil
+	}
+	o.steps, o.works, o.phases = steps, make([]work, len(steps)), make([]string, len(steps))
+	lines := make([]string, len(steps))
 	for i, step := range steps {
-		progress := Progress{Cluster: target.Name, Number: i + 1, Of: len(steps), Step: step, Elapsed: time.Since(start)}
-		report(progress)
-		if err := runStep(ctx, target, step, options); err != nil {
-			return &StepError{Cluster: target.Name, Number: i + 1, Of: len(steps), Step: step, Err: err}
+		lines[i] = fmt.Sprintf("node %s: %s", step.Node, step.Kind)
+	}
+	if err := o.lock.record(entry{Operation: holder(o.name), Steps: lines}); err != nil {
+		return err
+	}
+	for first := 0; first < len(steps); {
+		last := first
+		for last+1 < len(steps) && steps[last+1].Kind == steps[first].Kind {
+			last++
 		}
-		progress.Done, progress.Elapsed = true, time.Since(start)
-		report(progress)
+		if failure := o.runGroup(ctx, first, last); failure != nil {
+			return o.undo(ctx, failure)
+		}
+		first = last + 1
+	}
+	if err := o.forget(ctx); err != nil {
+		return err
+	}
+	return o.lock.endJournal()
+}
+
+// runGroup does steps of the same kind, from first to last, as far as possible side by side.
+func (o *operation) runGroup(ctx context.Context, first, last int) *StepError {
+	atOnce := 1
+	switch kinds[o.steps[first].Kind].parallel {
+	case sideBySide:
+		atOnce = last - first + 1
+	case firstAlone:
+		if failure := o.runStep(ctx, first); failure != nil {
+			return failure
+		}
+		first++
+		atOnce = max(1, o.options.Settings.KubeletRestarts)
+	}
+	failures := make([]*StepError, last+1)
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for i := first; i <= last; i++ {
+		group.Go(func() error {
+			if failures[i] = o.runStep(ctx, i); failures[i] != nil {
+				return failures[i]
+			}
+			return nil
+		})
+		if atOnce == 1 && group.Wait() != nil {
+			break
+		}
+	}
+	_ = group.Wait()
+	for _, failure := range failures {
+		if failure != nil {
+			return failure
+		}
 	}
 	return nil
 }
 
-func runStep(ctx context.Context, target Target, step Step, options Options) error {
-	node, err := target.node(step.Node)
+func (o *operation) runStep(ctx context.Context, i int) *StepError {
+	step := o.steps[i]
+	node, err := o.target.node(step.Node)
+	if err == nil {
+		o.works[i] = kinds[step.Kind].work(job{target: o.target, node: node, options: o.options, restore: o.restore})
+		for _, phase := range o.works[i].phases() {
+			if err = o.enter(ctx, i, phase.name); err == nil {
+				err = phase.do(ctx)
+			}
+			if err != nil {
+				break
+			}
+		}
+	}
 	if err != nil {
-		return err
+		o.report(Progress{Event: Failed, Number: i + 1, Step: step, Phase: o.phases[i]})
+		return &StepError{
+			Cluster: o.target.Name, Number: i + 1, Of: len(o.steps), Step: step, Phase: o.phases[i], Err: err,
+		}
 	}
-	switch step.Kind {
-	case CreateIssuer:
-		return createIssuer(ctx, target, node, options.Now())
-	case CopyIssuer:
-		return copyIssuer(ctx, target, node)
-	case IssueServing:
-		return issueServing(ctx, target, node, options)
-	case VerifyKubelets:
-		return verifyKubelets(ctx, target, node)
-	case UnverifyKubelets:
-		return unverifyKubelets(ctx, target, node)
-	case RestoreServing:
-		return restoreServing(ctx, target, node)
-	case RemoveFiles:
-		return errors.Join(node.Remove(ctx, pkiFolder), node.Remove(ctx, stateFolder))
-	}
-	return fmt.Errorf("unknown kind of step %q", step.Kind)
+	o.report(Progress{Event: Done, Number: i + 1, Step: step})
+	return nil
 }
 
-func describe(steps []Step) string {
-	lines := make([]string, len(steps))
-	for i, step := range steps {
-		lines[i] = step.String()
+// enter says that a phase begins: first to the journal, then to whoever watches.
+func (o *operation) enter(ctx context.Context, i int, name string) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
 	}
-	return strings.Join(lines, "; ")
+	o.phases[i] = name
+	if err := o.lock.record(entry{Step: i + 1, Phase: name}); err != nil {
+		return err
+	}
+	o.report(Progress{Event: Begins, Number: i + 1, Step: o.steps[i], Phase: name})
+	return nil
+}
+
+// undo goes back over the steps that were begun. What can't be undone can only be finished, by the next attempt.
+func (o *operation) undo(ctx context.Context, failure *StepError) error {
+	if failure.Kept = failure.Step.Kind.Undone() == ""; failure.Kept {
+		return failure
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
+	defer cancel()
+	var problems []string
+	for i := len(o.works) - 1; i >= 0; i-- {
+		if o.works[i] == nil {
+			continue
+		}
+		step := o.steps[i]
+		o.report(Progress{Event: Undoing, Number: i + 1, Step: step})
+		// That the journal can't be written is no reason to leave things half done.
+		_ = o.lock.record(entry{Step: i + 1, Phase: phaseUndoing})
+		if err := o.works[i].undo(ctx); err != nil {
+			problems = append(problems, fmt.Sprintf("node %s: %s: %v", step.Node, step.Kind, err))
+			continue
+		}
+		_ = o.lock.record(entry{Step: i + 1, Phase: phaseUndone})
+		o.report(Progress{Event: Undone, Number: i + 1, Step: step})
+		failure.Undone = append(failure.Undone, step)
+	}
+	if len(problems) == 0 {
+		if err := errors.Join(o.forget(ctx), o.lock.endJournal()); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	if len(problems) > 0 {
+		failure.UndoErr = errors.New(strings.Join(problems, "\n"))
+	}
+	return failure
 }

@@ -17,80 +17,127 @@ import (
 // besides (Kubernetes v1.37.1, staging/src/k8s.io/apiserver/pkg/server/dynamiccertificates).
 const reloadLimit = 90 * time.Second
 
-func issueServing(ctx context.Context, target Target, node Node, options Options) error {
-	ca, err := readIssuer(ctx, target)
-	if err != nil {
-		return err
-	}
-	observed, err := servingOf(ctx, node)
-	if err != nil {
-		return err
-	}
-	issued, err := ca.IssueServing(pki.ServingRequest{
-		Node:      node.Name(),
-		Addresses: node.Addresses(),
-		Lifetime:  options.Settings.ServingValidity,
-		Now:       options.Now(),
-	})
-	if err != nil {
-		return err
-	}
-	if err := saveBaseline(ctx, node, observed.Files.CertFile, observed.Files.KeyFile); err != nil {
-		return err
-	}
-	// While only one of the two is new they don't match; the kubelet then keeps what it serves and tries again.
-	key := cluster.File{Data: issued.Key.Reveal(), Mode: privateMode}
-	if err := node.WriteFile(ctx, observed.Files.KeyFile, key); err != nil {
-		return err
-	}
-	certificate := cluster.File{Data: pki.EncodeBundle(issued.Certificate), Mode: publicMode}
-	if err := node.WriteFile(ctx, observed.Files.CertFile, certificate); err != nil {
-		return err
-	}
-	return waitServing(ctx, target, node, issued.Certificate, []*x509.Certificate{ca.Certificate}, options.Now)
+// servingWork gives a kubelet a serving certificate of the issuer's.
+type servingWork struct {
+	job
+	ca       *pki.CA
+	observed ServingObservation
+	issued   *pki.ServingCertificate
 }
 
-// waitServing waits until the kubelet serves the certificate, and then verifies it as the apiserver would.
-func waitServing(
-	ctx context.Context, target Target, node Node, want *x509.Certificate, roots []*x509.Certificate, now func() time.Time,
-) error {
-	observed, err := servingOf(ctx, node)
+func (w *servingWork) phases() []phase {
+	return []phase{
+		{"issue the certificate and keep the previous one", w.issue},
+		{"write the key", w.writeKey},
+		{"write the certificate", w.writeCertificate},
+		{"see what the kubelet serves", w.verify},
+	}
+}
+
+func (w *servingWork) issue(ctx context.Context) (err error) {
+	if w.ca, err = readIssuer(ctx, w.target); err != nil {
+		return err
+	}
+	if w.observed, err = currentServing(ctx, w.node); err != nil {
+		return err
+	}
+	w.issued, err = w.ca.IssueServing(pki.ServingRequest{
+		Node:      w.node.Name(),
+		Addresses: w.node.Addresses(),
+		Lifetime:  w.options.Settings.ServingValidity,
+		Now:       w.options.Now(),
+	})
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("the kubelet of node %s to serve certificate %s", node.Name(), pki.Fingerprint(want))
-	var chain []*x509.Certificate
-	err = wait.Until(ctx, what, wait.Options{Limit: reloadLimit}, func(ctx context.Context) error {
-		chain, err = servedChain(ctx, target.controlPlanes()[0], observed.Dialled)
-		if err == nil && !chain[0].Equal(want) {
-			err = fmt.Errorf("it serves %s", pki.Fingerprint(chain[0]))
-		}
-		return err
-	})
-	if err != nil || roots == nil {
+	return keep(ctx, w.node, w.observed.Files.CertFile, w.observed.Files.KeyFile)
+}
+
+// writeKey comes first. While only one of the two files is new they don't match; the kubelet then keeps what it serves
+// and tries again.
+func (w *servingWork) writeKey(ctx context.Context) error {
+	key := cluster.File{Data: w.issued.Key.Reveal(), Mode: privateMode}
+	return w.node.WriteFile(ctx, w.observed.Files.KeyFile, key)
+}
+
+func (w *servingWork) writeCertificate(ctx context.Context) error {
+	certificate := cluster.File{Data: pki.EncodeBundle(w.issued.Certificate), Mode: publicMode}
+	return w.node.WriteFile(ctx, w.observed.Files.CertFile, certificate)
+}
+
+// verify judges the certificate as the apiserver will.
+func (w *servingWork) verify(ctx context.Context) error {
+	chain, err := waitServing(ctx, w.target, w.node, w.observed, w.issued.Certificate)
+	if err != nil {
 		return err
 	}
-	if err := pki.VerifyServing(chain, roots, observed.Dialled.Addr(), now()); err != nil {
+	roots := []*x509.Certificate{w.ca.Certificate}
+	if err := pki.VerifyServing(chain, roots, w.observed.Dialled.Addr(), w.options.Now()); err != nil {
 		return fmt.Errorf("the certificate that the kubelet of node %s now serves at %s can't be verified: %w",
-			node.Name(), observed.Dialled, err)
+			w.node.Name(), w.observed.Dialled, err)
 	}
 	return nil
 }
 
-// restoreServing puts back the files that the kubelet served from. A node without saved files joined later and was
-// never changed.
-func restoreServing(ctx context.Context, target Target, node Node) error {
-	observed, err := servingOf(ctx, node)
-	if err != nil {
+func (w *servingWork) undo(ctx context.Context) error { return undoServing(ctx, w.job) }
+
+// restoreServingWork puts back the files that the kubelet served from before kubecomm.
+type restoreServingWork struct {
+	job
+	observed ServingObservation
+	saved    bool
+}
+
+func (w *restoreServingWork) phases() []phase {
+	return []phase{{"put back the files", w.restore}, {"see what the kubelet serves", w.verify}}
+}
+
+func (w *restoreServingWork) restore(ctx context.Context) (err error) {
+	if w.observed, err = currentServing(ctx, w.node); err != nil {
 		return err
 	}
-	err = restoreBaseline(ctx, node, observed.Files.KeyFile, observed.Files.CertFile)
-	if errors.Is(err, errNoBaseline) {
+	files := []string{w.observed.Files.KeyFile, w.observed.Files.CertFile}
+	if err := checkpoint.save(ctx, w.node, files...); err != nil {
+		return err
+	}
+	err = baseline.restore(ctx, w.node, files...)
+	if errors.Is(err, errNotSaved) {
+		return nil // a node without saved files joined later and was never changed
+	}
+	w.saved = err == nil
+	return err
+}
+
+func (w *restoreServingWork) verify(ctx context.Context) error {
+	if !w.saved {
 		return nil
 	}
+	return waitServingFile(ctx, w.target, w.node, w.observed)
+}
+
+func (w *restoreServingWork) undo(ctx context.Context) error { return undoServing(ctx, w.job) }
+
+func undoServing(ctx context.Context, j job) error {
+	observed, err := currentServing(ctx, j.node)
 	if err != nil {
 		return err
 	}
+	if err := takeBack(ctx, j.node, observed.Files.KeyFile, observed.Files.CertFile); err != nil {
+		return err
+	}
+	return waitServingFile(ctx, j.target, j.node, observed)
+}
+
+func currentServing(ctx context.Context, node Node) (ServingObservation, error) {
+	config, process, err := readKubelet(ctx, node)
+	if err != nil {
+		return ServingObservation{}, err
+	}
+	return servingOf(node, config, process)
+}
+
+// waitServingFile waits until the kubelet serves what is in its file.
+func waitServingFile(ctx context.Context, target Target, node Node, observed ServingObservation) error {
 	file, err := node.ReadFile(ctx, observed.Files.CertFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // there was none; a kubelet makes its own at the next start
@@ -102,5 +149,23 @@ func restoreServing(ctx context.Context, target Target, node Node) error {
 	if err != nil {
 		return fmt.Errorf("the original %s of node %s: %w", observed.Files.CertFile, node.Name(), err)
 	}
-	return waitServing(ctx, target, node, certificates[0], nil, nil)
+	_, err = waitServing(ctx, target, node, observed, certificates[0])
+	return err
+}
+
+// waitServing waits until the kubelet serves the certificate, and returns the chain that it serves then.
+func waitServing(
+	ctx context.Context, target Target, node Node, observed ServingObservation, want *x509.Certificate,
+) ([]*x509.Certificate, error) {
+	what := fmt.Sprintf("the kubelet of node %s to serve certificate %s", node.Name(), pki.Fingerprint(want))
+	var chain []*x509.Certificate
+	err := wait.Until(ctx, what, wait.Options{Limit: reloadLimit}, func(ctx context.Context) error {
+		answer := askKubelet(ctx, target, observed.Dialled)
+		chain = answer.chain
+		if answer.chainProblem == nil && !chain[0].Equal(want) {
+			return fmt.Errorf("it serves %s", pki.Fingerprint(chain[0]))
+		}
+		return answer.chainProblem
+	})
+	return chain, err
 }

@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/util/rand"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
@@ -27,36 +32,54 @@ type swap struct {
 	next     cluster.File
 }
 
-// phase is a part of a swap after which a crash finds the cluster serving.
-type phase struct {
-	name string
-	do   func(context.Context) error
-}
-
 func (s *swap) phases() []phase {
 	return []phase{
 		{"stage the manifests", s.stage},
 		{"start the trial", s.startTrial},
-		{"prove the trial", func(ctx context.Context) error { return s.prove(ctx, s.trial, s.next) }},
+		{"prove the trial", s.proveTrial},
 		{"send new connections to the trial", s.redirect},
-		{"replace the kube-apiserver", func(ctx context.Context) error { return s.install(ctx, nextStaging) }},
-		{"prove the kube-apiserver", func(ctx context.Context) error { return s.prove(ctx, s.real, s.next) }},
-		{"send new connections back", func(ctx context.Context) error { return moveTrafficBack(ctx, s.real.node) }},
+		{"replace the kube-apiserver", s.installNext},
+		{"prove the kube-apiserver", s.proveReal},
+		{"send new connections back", s.sendBack},
 		{"remove the trial", s.removeTrial},
 	}
 }
 
-func swapAPIServer(ctx context.Context, target Target, node Node, previous cluster.File, next []byte) error {
-	s := &swap{
-		target: target, real: realInstance(ctx, node), trial: trialInstance(node),
-		previous: previous, next: cluster.File{Data: next, Mode: previous.Mode},
+// to prepares a swap from what there is to another manifest.
+func (s *swap) to(ctx context.Context, j job, next cluster.File) (err error) {
+	s.target, s.next = j.target, next
+	s.real, s.trial = realInstance(ctx, j.node), instance{node: j.node, container: trialName}
+	s.previous, err = j.node.ReadFile(ctx, manifestFile)
+	return err
+}
+
+// listeningScript prints the ports on which anything listens.
+const listeningScript = `ss --no-header --tcp --listening --numeric | awk '{ sub(".*:", "", $4); print $4 }'`
+
+// The ports of which a trial takes the first that is free.
+const (
+	firstTrialPort = 7443
+	lastTrialPort  = 7462
+)
+
+// choosePort also refuses a manifest whose own port is taken, because a trial, which has another, would not notice.
+func (s *swap) choosePort(ctx context.Context, manifest *controlplane.Manifest) (int, error) {
+	node := s.real.node
+	output, err := node.Run(ctx, cluster.Command{Args: []string{"sh", "-c", listeningScript}})
+	if err != nil {
+		return 0, fmt.Errorf("listing the ports in use on node %s: %w", node.Name(), err)
 	}
-	for _, phase := range s.phases() {
-		if err := phase.do(ctx); err != nil {
-			return s.undo(ctx, fmt.Errorf("%s: %w", phase.name, err))
+	taken := strings.Fields(string(output))
+	if port, given := manifest.Flags().Get(securePortFlag); given && port != s.real.port && slices.Contains(taken, port) {
+		return 0, fmt.Errorf("--%s=%s: that port is in use on node %s", securePortFlag, port, node.Name())
+	}
+	for port := firstTrialPort; port <= lastTrialPort; port++ {
+		if !slices.Contains(taken, strconv.Itoa(port)) {
+			return port, nil
 		}
 	}
-	return nil
+	return 0, fmt.Errorf("every port from %d to %d is in use on node %s, and a trial needs one",
+		firstTrialPort, lastTrialPort, node.Name())
 }
 
 // stage writes what the swap needs where the kubelet does not look. The previous manifest comes last: from then on a
@@ -66,20 +89,29 @@ func (s *swap) stage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	manifest.Trial(controlplane.Trial{Name: trialName, Port: trialPort, Flags: map[string]string{
-		securePortFlag: s.trial.port,
-		// The trial must not write itself into the kubernetes service's endpoints.
-		"endpoint-reconciler-type": "none",
-	}})
+	port, err := s.choosePort(ctx, manifest)
+	if err != nil {
+		return err
+	}
+	s.trial.port = strconv.Itoa(port)
+	// Each trial's pod has a name of its own, lest the kubelet wait for the end of an earlier one.
+	manifest.Trial(controlplane.Trial{
+		Pod: trialName + "-" + rand.String(5), Container: trialName, Port: port, Flags: controlplane.Flags{
+			securePortFlag: {s.trial.port},
+			// The trial must not write itself into the kubernetes service's endpoints.
+			"endpoint-reconciler-type": {"none"},
+		},
+	})
 	trial, err := manifest.Bytes()
 	if err != nil {
 		return err
 	}
 	node := s.real.node
-	if err := node.WriteFile(ctx, trialStaging, cluster.File{Data: trial, Mode: s.next.Mode}); err != nil {
-		return err
+	group, groupCtx := errgroup.WithContext(ctx)
+	for path, file := range map[string]cluster.File{trialStaging: {Data: trial, Mode: s.next.Mode}, nextStaging: s.next} {
+		group.Go(func() error { return node.WriteFile(groupCtx, path, file) })
 	}
-	if err := node.WriteFile(ctx, nextStaging, s.next); err != nil {
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	return node.WriteFile(ctx, previousStaging, s.previous)
@@ -91,23 +123,39 @@ func (s *swap) startTrial(ctx context.Context) error {
 	return err
 }
 
-// prove waits until the instance runs with the manifest's flags, answers as ready, and reaches every kubelet.
-func (s *swap) prove(ctx context.Context, server instance, file cluster.File) error {
-	manifest, err := controlplane.ParseManifest(file.Data, apiserver)
+func (s *swap) proveTrial(ctx context.Context) error { return s.prove(ctx, s.trial, trialFile) }
+
+func (s *swap) proveReal(ctx context.Context) error {
+	s.real = realInstance(ctx, s.real.node) // its port is the manifest's
+	return s.prove(ctx, s.real, manifestFile)
+}
+
+// prove waits until the instance runs with the flags of its manifest, answers as ready, and reaches every kubelet. What
+// it says of a failure holds the end of the instance's log.
+func (s *swap) prove(ctx context.Context, server instance, file string) error {
+	err := s.waitProved(ctx, server, file)
+	if err != nil {
+		err = fmt.Errorf("%w\nThe end of its log:\n%s", err, lastLog(ctx, server))
+	}
+	return err
+}
+
+func (s *swap) waitProved(ctx context.Context, server instance, file string) error {
+	manifest, _, err := readManifestFile(ctx, server.node, file, server.container)
 	if err != nil {
 		return err
 	}
-	want, wanted := manifest.Flags().Get(kubeletCAFlag)
+	want := manifest.Flags()
 	what := fmt.Sprintf("%s on node %s to be ready", server.container, server.node.Name())
 	err = wait.Until(ctx, what, wait.Options{Limit: startLimit}, func(ctx context.Context) error {
+		if ready := checkReady(ctx, s.target, server); ready != nil {
+			return errors.Join(checkNotEnded(ctx, server, file), ready)
+		}
 		flags, err := server.flags(ctx)
 		if err != nil {
 			return err
 		}
-		if got, given := flags.Get(kubeletCAFlag); got != want || given != wanted {
-			return fmt.Errorf("it runs with --%s=%q, not %q", kubeletCAFlag, got, want)
-		}
-		return checkReady(ctx, s.target, server)
+		return flags.Differ(want)
 	})
 	if err != nil {
 		return err
@@ -127,7 +175,7 @@ func (s *swap) redirect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := moveTraffic(ctx, s.real.node, endpoints, trialPort); err != nil {
+	if err := moveTraffic(ctx, s.real.node, endpoints, s.trial.port); err != nil {
 		return err
 	}
 	return drained(ctx, s.real)
@@ -147,30 +195,41 @@ func drained(ctx context.Context, server instance) error {
 	})
 }
 
+// installLock is held by a running installScript, whose caller may be gone.
+const installLock = "/run/kubecomm-install.lock"
+
 // installScript ends the real apiserver and puts a staged manifest in its place. It runs to its end by itself, whatever
 // becomes of who started it, so that the manifest is never missing for long. The kubelet must have forgotten the old
 // pod before it sees the new one: it would otherwise find it in the way and not look again for 10 to 15 s (Kubernetes
 // v1.37.1, pkg/kubelet/pod_workers.go, backOffPeriod and workerBackOffPeriodJitterFactor).
 const installScript = findScript + `set -e
 staged=$1 manifest=$2
-cp -a -- "$staged" "$staged.ready"
+cp --preserve=mode,ownership -- "$staged" "$staged.ready"
+sync -- "$staged.ready"
 id=$(find_container kube-apiserver)
 if [ -n "$id" ]; then
   uid=$(crictl --timeout 30s inspect --output go-template --template '{{index .status.labels "io.kubernetes.pod.uid"}}' "$id")
   rm -f -- "$manifest"
   crictl --timeout 30s stop --timeout 2 "$id" >/dev/null 2>&1 || :
-  tries=150
-  while [ -d "/var/lib/kubelet/pods/$uid" ] && [ $tries -gt 0 ]; do sleep 0.2; tries=$((tries - 1)); done
+  tries=300
+  while [ -d "/var/lib/kubelet/pods/$uid" ] && [ $tries -gt 0 ]; do sleep 0.1; tries=$((tries - 1)); done
 fi
+touch -- "$staged.ready"
 mv -f -- "$staged.ready" "$manifest"`
 
-func (s *swap) install(ctx context.Context, staged string) error {
-	args := []string{"setsid", "--wait", "sh", "-c", installScript, "sh", staged, manifestFile}
-	if _, err := s.real.node.Run(ctx, cluster.Command{Args: args}); err != nil {
-		return fmt.Errorf("replacing %s on node %s: %w", manifestFile, s.real.node.Name(), err)
+func (s *swap) installNext(ctx context.Context) error { return install(ctx, s.real.node, nextStaging) }
+
+func install(ctx context.Context, node Node, staged string) error {
+	args := []string{
+		"setsid", "--wait", "flock", installLock, "sh", "-c", installScript, "sh", staged, manifestFile,
+	}
+	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
+		return fmt.Errorf("replacing %s on node %s: %w", manifestFile, node.Name(), err)
 	}
 	return nil
 }
+
+func (s *swap) sendBack(ctx context.Context) error { return moveTrafficBack(ctx, s.real.node) }
 
 // removeTrial ends the trial, and with it the swap.
 func (s *swap) removeTrial(ctx context.Context) error {
@@ -181,77 +240,85 @@ func (s *swap) removeTrial(ctx context.Context) error {
 id=$(find_container "$2")
 [ -z "$id" ] || crictl --timeout 30s stop --timeout 2 "$id" >/dev/null 2>&1
 rm -rf -- "$3"`
-	args := []string{"sh", "-c", script, "sh", trialFile, trialName, stateFolder + "/swap"}
+	args := []string{"sh", "-c", script, "sh", trialFile, trialName, swapFolder}
 	if _, err := s.trial.node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("removing the trial on node %s: %w", s.trial.node.Name(), err)
 	}
 	return nil
 }
 
-// undo goes back to the previous manifest. What it says of the failure holds the end of the log of the instance that
-// failed.
-func (s *swap) undo(ctx context.Context, failure error) error {
-	// The way back must not be cut short by what ended the way there.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*startLimit)
-	defer cancel()
-	current, err := s.real.node.ReadFile(ctx, manifestFile)
-	if err == nil && string(current.Data) == string(s.previous.Data) {
-		failure = fmt.Errorf("%w\nThe end of the trial's log:\n%s", failure, lastLog(ctx, s.trial))
-	} else {
-		failure = fmt.Errorf("%w\nThe end of its log:\n%s", failure, lastLog(ctx, s.real))
-		err = s.goBack(ctx)
-	}
-	if err == nil {
-		err = s.end(ctx)
+// underWay returns the swap that is under way on a node, or nil.
+func underWay(ctx context.Context, target Target, node Node) (*swap, error) {
+	previous, err := node.ReadFile(ctx, previousStaging)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w\nGoing back failed too, and the next apply will try again: %w", failure, err)
+		return nil, err
 	}
-	return fmt.Errorf("%w\nThe kube-apiserver runs as before", failure)
-}
-
-func (s *swap) goBack(ctx context.Context) error {
-	if err := s.install(ctx, previousStaging); err != nil {
-		return err
+	// What a crash left running would otherwise go on beside what follows.
+	if _, err := node.Run(ctx, cluster.Command{Args: []string{"flock", installLock, "true"}}); err != nil {
+		return nil, err
 	}
-	return s.prove(ctx, s.real, s.previous)
+	next, err := node.ReadFile(ctx, nextStaging)
+	if err != nil {
+		return nil, err
+	}
+	return &swap{
+		target: target, real: realInstance(ctx, node), trial: instanceOf(ctx, node, trialName, trialFile),
+		previous: previous, next: next,
+	}, nil
 }
 
 // settle ends a swap that a crash left half done: with the new manifest where the trial had been proved, or else with
 // the previous one. It does nothing where there is none.
 func settle(ctx context.Context, target Target, node Node) error {
-	previous, err := node.ReadFile(ctx, previousStaging)
+	s, err := underWay(ctx, target, node)
+	if s == nil || err != nil {
+		return err
+	}
+	_, err = node.ReadFile(ctx, manifestFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	next, err := node.ReadFile(ctx, nextStaging)
-	if err != nil {
-		return err
-	}
-	s := &swap{target: target, real: realInstance(ctx, node), trial: trialInstance(node), previous: previous, next: next}
-	current, err := node.ReadFile(ctx, manifestFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
 		// Only a proved trial makes way for the next one.
-		if err := s.install(ctx, nextStaging); err != nil {
+		err = s.installNext(ctx)
+	}
+	if err == nil {
+		err = s.proveReal(ctx)
+	}
+	if err == nil {
+		return s.end(ctx)
+	}
+	err = fmt.Errorf("finishing an interrupted swap on node %s: %w", node.Name(), err)
+	if back := abandon(ctx, target, node); back != nil {
+		return fmt.Errorf("%w\nGoing back failed too, and the next apply will try again: %w", err, back)
+	}
+	return fmt.Errorf("%w\nThe kube-apiserver runs as before", err)
+}
+
+// abandon ends a swap that is under way with the previous manifest. It does nothing where there is none.
+func abandon(ctx context.Context, target Target, node Node) error {
+	s, err := underWay(ctx, target, node)
+	if s == nil || err != nil {
+		return err
+	}
+	current, err := node.ReadFile(ctx, manifestFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if string(current.Data) != string(s.previous.Data) {
+		if err := install(ctx, node, previousStaging); err != nil {
 			return err
 		}
-		current = next
-	case err != nil:
-		return err
-	}
-	if err := s.prove(ctx, s.real, current); err != nil {
-		return s.undo(ctx, fmt.Errorf("finishing an interrupted swap on node %s: %w", node.Name(), err))
+		if err := s.proveReal(ctx); err != nil {
+			return err
+		}
 	}
 	return s.end(ctx)
 }
 
 // end lets the real apiserver serve again. As long as connections still go to the trial, the trial stays.
 func (s *swap) end(ctx context.Context) error {
-	if err := moveTrafficBack(ctx, s.real.node); err != nil {
+	if err := s.sendBack(ctx); err != nil {
 		return err
 	}
 	return s.removeTrial(ctx)

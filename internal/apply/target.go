@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"sync"
 
 	"k8s.io/client-go/rest"
 
@@ -33,6 +35,7 @@ type Node interface {
 	WriteFile(ctx context.Context, path string, file cluster.File) error
 	Remove(ctx context.Context, path string) error
 	Dial(ctx context.Context, address string) (net.Conn, error)
+	Attach(ctx context.Context, command cluster.Command) (io.ReadWriteCloser, error)
 }
 
 // Target is the cluster to work on.
@@ -47,11 +50,29 @@ type Target struct {
 
 // On makes a target of a cluster.
 func On(c *cluster.Cluster) Target {
-	target := Target{Name: c.Name(), Admin: c.RESTConfig}
+	target := Target{Name: c.Name(), Admin: once(c.RESTConfig)}
 	for _, node := range c.Nodes() {
 		target.Nodes = append(target.Nodes, node)
 	}
 	return target
+}
+
+// once keeps the credentials that were read first: they stay valid while an apply lasts, and reading them takes time.
+func once(read func(context.Context) (*rest.Config, error)) func(context.Context) (*rest.Config, error) {
+	var mu sync.Mutex
+	var held *rest.Config
+	return func(ctx context.Context) (*rest.Config, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if held != nil {
+			return held, nil
+		}
+		config, err := read(ctx)
+		if err == nil {
+			held = config
+		}
+		return config, err
+	}
 }
 
 func (t Target) controlPlanes() []Node {

@@ -24,14 +24,14 @@ type endpoint struct {
 // outside and from the node's pods before routing, those of the node's own processes on output. The priority comes
 // before that of kube-proxy's rules (-100), which would otherwise choose a backend for the service's address first; a
 // connection is translated once only. The script replaces a table that is there already, in one transaction.
-func trafficRules(endpoints []endpoint, port int) string {
+func trafficRules(endpoints []endpoint, port string) string {
 	var rules strings.Builder
 	for _, e := range endpoints {
 		family := "ip"
 		if e.address.Is6() {
 			family = "ip6"
 		}
-		fmt.Fprintf(&rules, "\t\t%s daddr %s tcp dport %s redirect to :%d\n", family, e.address, e.port, port)
+		fmt.Fprintf(&rules, "\t\t%s daddr %s tcp dport %s redirect to :%s\n", family, e.address, e.port, port)
 	}
 	chain := func(hook string) string {
 		return fmt.Sprintf("\tchain %s {\n\t\ttype nat hook %s priority -150; policy accept;\n%s\t}\n", hook, hook, &rules)
@@ -68,10 +68,10 @@ func (s *swap) endpointsOf(ctx context.Context) ([]endpoint, error) {
 	return endpoints, nil
 }
 
-func moveTraffic(ctx context.Context, node Node, endpoints []endpoint, port int) error {
+func moveTraffic(ctx context.Context, node Node, endpoints []endpoint, port string) error {
 	rules := strings.NewReader(trafficRules(endpoints, port))
 	if _, err := node.Run(ctx, cluster.Command{Args: []string{"nft", "-f", "-"}, Stdin: rules}); err != nil {
-		return fmt.Errorf("sending new connections to port %d: %w", port, err)
+		return fmt.Errorf("sending new connections to port %s: %w", port, err)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ func TestTrafficRulesSendEveryEndpointToTheTrialAndLeaveLoopbackAlone(t *testing
 		{netip.MustParseAddr("172.18.0.2"), "6443"},
 		{netip.MustParseAddr("fc00::2"), "6443"},
 		{netip.MustParseAddr("10.96.0.1"), "443"},
-	}, 7443)
+	}, "7443")
 	require.Equal(t, `table inet kubecomm_swap
 delete table inet kubecomm_swap
 table inet kubecomm_swap {

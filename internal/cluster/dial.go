@@ -1,14 +1,10 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"strings"
-	"sync"
 	"time"
 )
 
@@ -27,32 +23,14 @@ func (n *Node) Dial(ctx context.Context, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	stdinR, stdinW, err := os.Pipe()
+	command := Command{Args: []string{"bash", "-c", relayScript, "bash", host, port}}
+	relay, err := n.attach(ctx, n.exec, command, func(err error) error {
+		return fmt.Errorf("dialling %s from node %s: %w", address, n.name, err)
+	})
 	if err != nil {
 		return nil, err
 	}
-	stdoutR, stdoutW, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(err, stdinR.Close(), stdinW.Close())
-	}
-	// The relay outlives the dialling context, as any connection does; Close ends it.
-	relayCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	conn := &nodeConn{
-		reader: stdoutR, writer: stdinW, cancel: cancel,
-		local: nodeAddr(n.name), remote: nodeAddr(address),
-	}
-	go func() {
-		var stderr bytes.Buffer
-		command := Command{Args: []string{"bash", "-c", relayScript, "bash", host, port}, Stdin: stdinR}
-		err := n.exec(relayCtx, command, stdoutW, &stderr)
-		conn.ended(n.name, address, strings.TrimSpace(stderr.String()), err)
-		_ = stdinR.Close()
-		_ = stdoutW.Close()
-	}()
-	return conn, nil
+	return &nodeConn{stream: relay, local: nodeAddr(n.name), remote: nodeAddr(address)}, nil
 }
 
 // nodeAddr is a host:port as a node sees it, or the node itself.
@@ -63,46 +41,11 @@ func (a nodeAddr) String() string { return string(a) }
 
 // nodeConn is a connection whose other half runs on a node.
 type nodeConn struct {
-	reader, writer *os.File
-	cancel         context.CancelFunc
-	local, remote  nodeAddr
-
-	mu     sync.Mutex
-	reason error // why the relay ended, if it failed
+	*stream
+	local, remote nodeAddr
 }
 
-func (c *nodeConn) ended(node, address, stderr string, err error) {
-	if err == nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reason = fmt.Errorf("dialling %s from node %s: %w", address, node, newCommandError(node, "bash", stderr, err))
-}
-
-// Read returns, in place of a bare end of file, the reason why the connection could not be opened.
-func (c *nodeConn) Read(p []byte) (int, error) {
-	count, err := c.reader.Read(p)
-	return count, c.explain(err)
-}
-
-func (c *nodeConn) Write(p []byte) (int, error) {
-	count, err := c.writer.Write(p)
-	return count, c.explain(err)
-}
-
-func (c *nodeConn) explain(err error) error {
-	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.reason != nil {
-		return c.reason
-	}
-	return err
-}
-
+// Close doesn't wait for the other half, which may have more to say than anyone wants to hear.
 func (c *nodeConn) Close() error {
 	err := errors.Join(c.writer.Close(), c.reader.Close())
 	c.cancel()

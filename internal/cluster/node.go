@@ -63,16 +63,20 @@ func (n *Node) Run(ctx context.Context, command Command) ([]byte, error) {
 }
 
 func (n *Node) exec(ctx context.Context, command Command, stdout, stderr io.Writer) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	limit := commandLimit
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}
 	seconds := strconv.Itoa(int(math.Ceil(limit.Seconds())))
-	args := append([]string{"--kill-after=5", seconds}, command.Args...)
-	cmd := n.container.CommandContext(ctx, "timeout", args...).SetStdout(stdout).SetStderr(stderr)
+	command.Args = append([]string{"timeout", "--kill-after=5", seconds}, command.Args...)
+	return n.execUnlimited(ctx, command, stdout, stderr)
+}
+
+func (n *Node) execUnlimited(ctx context.Context, command Command, stdout, stderr io.Writer) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	cmd := n.container.CommandContext(ctx, command.Args[0], command.Args[1:]...).SetStdout(stdout).SetStderr(stderr)
 	if command.Stdin != nil {
 		cmd.SetStdin(command.Stdin)
 	}

@@ -84,33 +84,41 @@ func TestWhatIsNoManifestOfTheComponentIsRefused(t *testing.T) {
 	}
 }
 
-func TestRevertGoesBackToWhatWasThereBefore(t *testing.T) {
-	set := func(data []byte, name, value string) []byte {
+func TestRebaseGivesTheWantedFlagsAndGoesBackToWhatWasThereBefore(t *testing.T) {
+	set := func(data []byte, name string, values ...string) []byte {
 		m := parse(t, data)
-		m.SetFlag(name, value)
+		m.SetFlag(name, values...)
 		return bytesOf(t, m)
 	}
+	managed := []string{flag, "tls-min-version"}
+	ours := Flags{flag: {"/ours.crt"}, "tls-min-version": {"VersionTLS13"}}
 	// The original has a comment and quotes that a YAML encoder would write otherwise.
 	odd := []byte("# by hand\nspec:\n    containers:\n      - name: \"kube-apiserver\"\n        command: [kube-apiserver, --x=1]\n")
 	withOwn := set(kubeadmManifest, flag, "/own.crt")
-	tests := map[string]struct{ original, current, want []byte }{
-		"our flag alone was added: byte for byte": {odd, set(odd, flag, "/ours.crt"), odd},
-		"our flag replaced another value: byte for byte": {
-			withOwn, set(withOwn, flag, "/ours.crt"), withOwn,
-		},
-		"somebody changed another flag since: their change stays": {
-			kubeadmManifest, set(set(kubeadmManifest, "v", "4"), flag, "/ours.crt"), set(kubeadmManifest, "v", "4"),
-		},
-		"somebody removed our flag already: nothing to do": {kubeadmManifest, kubeadmManifest, kubeadmManifest},
-		"somebody removed our flag where another value was: that comes back": {
-			withOwn, kubeadmManifest, withOwn,
+	both := func(data []byte) []byte { return set(set(data, flag, "/ours.crt"), "tls-min-version", "VersionTLS13") }
+	tests := map[string]struct {
+		original, current []byte
+		want              Flags
+		result            []byte
+	}{
+		"several flags are set at once":                        {kubeadmManifest, kubeadmManifest, ours, both(kubeadmManifest)},
+		"a flag has several values":                            {odd, odd, Flags{flag: {"a", "b"}}, set(odd, flag, "a", "b")},
+		"what is right already is left as it was written":      {odd, odd, nil, odd},
+		"a flag is added to one that was added before":         {odd, set(odd, "tls-min-version", "VersionTLS13"), ours, both(odd)},
+		"our flags alone were added: back byte for byte":       {odd, both(odd), nil, odd},
+		"one of our flags goes, the other stays":               {odd, both(odd), Flags{flag: {"/ours.crt"}}, set(odd, flag, "/ours.crt")},
+		"our flag replaced another value: back byte for byte":  {withOwn, both(withOwn), Flags{flag: {"/own.crt"}}, withOwn},
+		"somebody removed our flag already: nothing to do":     {kubeadmManifest, kubeadmManifest, nil, kubeadmManifest},
+		"somebody removed ours where another was: that's back": {withOwn, kubeadmManifest, Flags{flag: {"/own.crt"}}, withOwn},
+		"somebody changed another flag since: that stays": {
+			kubeadmManifest, both(set(kubeadmManifest, "v", "4")), nil, set(kubeadmManifest, "v", "4"),
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := Revert(test.original, test.current, "kube-apiserver", flag)
+			got, err := Rebase(test.original, test.current, "kube-apiserver", managed, test.want)
 			require.NoError(t, err)
-			require.Equal(t, string(test.want), string(got))
+			require.Equal(t, string(test.result), string(got))
 		})
 	}
 }
@@ -130,8 +138,8 @@ func TestACommandLineIsReadAsTheProcessGotIt(t *testing.T) {
 
 func TestATrialCollidesWithTheComponentInNothing(t *testing.T) {
 	m := parse(t, kubeadmManifest)
-	m.Trial(Trial{Name: "kube-apiserver-next", Port: 7443, Flags: map[string]string{
-		"secure-port": "7443", "endpoint-reconciler-type": "none",
+	m.Trial(Trial{Pod: "kube-apiserver-next-1", Container: "kube-apiserver-next", Port: 7443, Flags: Flags{
+		"secure-port": {"7443"}, "endpoint-reconciler-type": {"none"},
 	}})
 	trial, err := ParseManifest(bytesOf(t, m), "kube-apiserver-next")
 	require.NoError(t, err)

@@ -4,6 +4,9 @@ package controlplane
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -50,4 +53,18 @@ func (f Flags) Get(name string) (string, bool) {
 		return "", false
 	}
 	return values[len(values)-1], true
+}
+
+// Differ returns an error that names a flag that isn't as wanted, or nil if all are. Values that the kubelet fills in
+// when it starts the process, which contain "$(", are not compared.
+func (f Flags) Differ(want Flags) error {
+	for _, flags := range []Flags{want, f} {
+		for _, name := range slices.Sorted(maps.Keys(flags)) {
+			filledIn := slices.ContainsFunc(want[name], func(v string) bool { return strings.Contains(v, "$(") })
+			if !filledIn && !slices.Equal(f[name], want[name]) {
+				return fmt.Errorf("it runs with --%s=%q, not %q", name, f[name], want[name])
+			}
+		}
+	}
+	return nil
 }

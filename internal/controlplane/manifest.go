@@ -56,14 +56,17 @@ func (m *Manifest) Flags() Flags {
 	return parseArguments(arguments)
 }
 
-// SetFlag gives a flag one value, in place of any that it had: where the first of them stood, or at the end.
-func (m *Manifest) SetFlag(name, value string) {
+// SetFlag gives a flag the values, in place of any that it had: where the first of them stood, or at the end.
+func (m *Manifest) SetFlag(name string, values ...string) {
 	at := m.RemoveFlag(name)
-	argument := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "--" + name + "=" + value}
 	if at < 0 {
 		at = len(m.command.Content)
 	}
-	m.command.Content = slices.Insert(m.command.Content, at, argument)
+	arguments := make([]*yaml.Node, len(values))
+	for i, value := range values {
+		arguments[i] = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "--" + name + "=" + value}
+	}
+	m.command.Content = slices.Insert(m.command.Content, at, arguments...)
 }
 
 // RemoveFlag takes a flag away and returns the index at which it stood, or -1 if it wasn't there.

@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 
@@ -9,20 +10,21 @@ import (
 
 // Trial is a second instance of a component beside the first.
 type Trial struct {
-	Name  string            // of the pod and its container
-	Port  int               // that its probes ask; other flags are in Flags
-	Flags map[string]string // that differ from the component's own
+	Pod       string // name
+	Container string // name
+	Port      int    // that its probes ask
+	Flags     Flags  // that differ from the component's own
 }
 
 // Trial makes the manifest a trial's. It declares no ports: a pod on the host's network that declares one that another
 // has can't start there, so the probes name theirs by number. Labels go too, lest a selector take it for the component.
 func (m *Manifest) Trial(trial Trial) {
 	metadata := child(m.document.Content[0], "metadata")
-	setString(metadata, "name", trial.Name)
+	setString(metadata, "name", trial.Pod)
 	removeKey(metadata, "labels")
 	removeKey(metadata, "annotations")
 
-	setString(m.container, "name", trial.Name)
+	setString(m.container, "name", trial.Container)
 	removeKey(m.container, "ports")
 	for _, probe := range []string{"livenessProbe", "readinessProbe", "startupProbe"} {
 		if get := child(child(m.container, probe), "httpGet"); get != nil {
@@ -30,13 +32,8 @@ func (m *Manifest) Trial(trial Trial) {
 			port.Kind, port.Tag, port.Value, port.Style = yaml.ScalarNode, "!!int", strconv.Itoa(trial.Port), 0
 		}
 	}
-	names := make([]string, 0, len(trial.Flags))
-	for name := range trial.Flags {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		m.SetFlag(name, trial.Flags[name])
+	for _, name := range slices.Sorted(maps.Keys(trial.Flags)) {
+		m.SetFlag(name, trial.Flags[name]...)
 	}
 }
 

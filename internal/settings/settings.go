@@ -27,11 +27,19 @@ type Settings struct {
 	ServingSource Source
 	// ServingValidity is the lifetime of a serving certificate.
 	ServingValidity time.Duration
+	// APIServerFlags are the declared flags of every apiserver, by name without dashes.
+	APIServerFlags map[string][]string
+	// KubeletFields are the declared fields of every kubelet's configuration, by name.
+	KubeletFields map[string]any
+	// KubeletRestarts is how many kubelets may be restarted at once.
+	KubeletRestarts int
 }
 
 // Defaults returns what an empty declaration means.
 func Defaults() Settings {
-	return Settings{VerifyKubelets: true, ServingSource: DedicatedCA, ServingValidity: 365 * 24 * time.Hour}
+	return Settings{
+		VerifyKubelets: true, ServingSource: DedicatedCA, ServingValidity: 365 * 24 * time.Hour, KubeletRestarts: 3,
+	}
 }
 
 // The bounds of ServingValidity: shorter, and a certificate could be due for renewal before anyone runs Terraform
@@ -75,6 +83,8 @@ type Setting struct {
 	Protects    string // the communication path
 	TakesEffect string // what happens on the nodes when it changes
 	Default     string
+	Flag        string // of the kube-apiserver that it becomes, without dashes; or empty
+	Field       string // of the kubelet's configuration that it becomes; or empty
 }
 
 // Table lists every setting.
@@ -106,6 +116,26 @@ func Table() []Setting {
 			Default:     FormatValidity(defaults.ServingValidity),
 		},
 	}
+}
+
+// ManagedAPIServerFlags are the kube-apiserver's flags that settings become.
+func ManagedAPIServerFlags() []string {
+	return collect(func(s Setting) string { return s.Flag })
+}
+
+// ManagedKubeletFields are the fields of the kubelet's configuration that settings become.
+func ManagedKubeletFields() []string {
+	return collect(func(s Setting) string { return s.Field })
+}
+
+func collect(part func(Setting) string) []string {
+	var found []string
+	for _, setting := range Table() {
+		if text := part(setting); text != "" {
+			found = append(found, text)
+		}
+	}
+	return found
 }
 
 // Describe returns the documentation of the setting with that name, which must be in the table.

@@ -78,7 +78,7 @@ func (s *suite) harden(ctx context.Context, t *testing.T, want settings.Settings
 func progress(t *testing.T) func(apply.Progress) {
 	t.Helper()
 	return func(p apply.Progress) {
-		if p.Done {
+		if p.Event == apply.Done {
 			t.Logf("%d of %d: %s, %s after the start", p.Number, p.Of, p.Step, p.Elapsed.Round(100*time.Millisecond))
 		}
 	}

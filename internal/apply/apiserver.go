@@ -1,0 +1,121 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+)
+
+// apiserverWork gives a control plane's apiserver the declared flags, all of them by one swap.
+type apiserverWork struct {
+	job
+	swap swap
+}
+
+func (w *apiserverWork) phases() []phase {
+	return append([]phase{{"keep the manifest", w.prepare}}, w.swap.phases()...)
+}
+
+func (w *apiserverWork) prepare(ctx context.Context) error {
+	manifest, current, err := readManifest(ctx, w.node)
+	if err != nil {
+		return err
+	}
+	original, err := baseline.read(ctx, w.node, manifestFile)
+	observed := &APIServerObservation{Manifest: manifest.Flags()}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		original = current
+	case err != nil:
+		return err
+	default:
+		before, err := controlplane.ParseManifest(original.Data, apiserver)
+		if err != nil {
+			return fmt.Errorf("%s%s on node %s: %w", baseline, manifestFile, w.node.Name(), err)
+		}
+		observed.Baseline = before.Flags()
+	}
+	declared, err := w.declared(ctx)
+	if err != nil {
+		return err
+	}
+	managed := managedFlags(declared)
+	next, err := controlplane.Rebase(original.Data, current.Data, apiserver, managed, desiredFlags(observed, declared))
+	if err != nil {
+		return fmt.Errorf("%s on node %s: %w", manifestFile, w.node.Name(), err)
+	}
+	if err := keep(ctx, w.node, manifestFile); err != nil {
+		return err
+	}
+	return w.swap.to(ctx, w.job, cluster.File{Data: next, Mode: current.Mode})
+}
+
+// declared are the flags that are wanted; in a restore, none.
+func (w *apiserverWork) declared(ctx context.Context) (controlplane.Flags, error) {
+	want := w.options.Settings
+	switch {
+	case w.restore:
+		return nil, nil
+	case !want.VerifyKubelets:
+		return declaredFlags(want, nil), nil
+	}
+	ca, err := readIssuer(ctx, w.target)
+	if err != nil {
+		return nil, err
+	}
+	return declaredFlags(want, pki.EncodeBundle(ca.Certificate)), nil
+}
+
+// undo ends a swap that is under way, and goes back by another if one was finished.
+func (w *apiserverWork) undo(ctx context.Context) error {
+	previous, err := checkpoint.read(ctx, w.node, manifestFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := abandon(ctx, w.target, w.node); err != nil {
+		return err
+	}
+	current, err := w.node.ReadFile(ctx, manifestFile)
+	if err != nil {
+		return err
+	}
+	if string(current.Data) != string(previous.Data) {
+		var back swap
+		if err := back.to(ctx, w.job, previous); err != nil {
+			return err
+		}
+		for _, phase := range back.phases() {
+			if err := phase.do(ctx); err != nil {
+				return fmt.Errorf("%s: %w", phase.name, err)
+			}
+		}
+	}
+	return takeBack(ctx, w.node, manifestFile)
+}
+
+// removeFilesWork ends what kubecomm has on a node.
+type removeFilesWork struct{ job }
+
+func (w removeFilesWork) phases() []phase { return []phase{{"remove the files", w.remove}} }
+
+// remove leaves the journal to who writes it.
+func (w removeFilesWork) remove(ctx context.Context) error {
+	script := `rm -rf -- "$1"; [ ! -e "$2" ] || find "$2" -mindepth 1 ! -path "$3" -delete; rmdir -- "$2" 2>/dev/null || :`
+	args := []string{"sh", "-c", script, "sh", pkiFolder, stateFolder, journalFile}
+	if _, err := w.node.Run(ctx, cluster.Command{Args: args}); err != nil {
+		return fmt.Errorf("removing %s and %s from node %s: %w", pkiFolder, stateFolder, w.node.Name(), err)
+	}
+	return nil
+}
+
+func (removeFilesWork) undo(context.Context) error {
+	return errors.New("what was removed can't be brought back")
+}

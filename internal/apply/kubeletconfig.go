@@ -1,0 +1,181 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+)
+
+// restartLimit is how long a kubelet may take from its restart until its node is ready.
+const restartLimit = 90 * time.Second
+
+// kubeletWork gives a kubelet the declared configuration, or the one that it had before kubecomm.
+type kubeletWork struct {
+	job
+	next    cluster.File
+	desired kubelet.Fields
+}
+
+func (w *kubeletWork) phases() []phase {
+	return []phase{
+		{"keep the kubelet's configuration", w.prepare},
+		{"write the kubelet's configuration", w.write},
+		{"restart the kubelet", w.restart},
+		{"see that the kubelet works with it", w.verify},
+	}
+}
+
+func (w *kubeletWork) prepare(ctx context.Context) error {
+	current, err := w.node.ReadFile(ctx, kubelet.ConfigFile)
+	if err != nil {
+		return err
+	}
+	original, err := baseline.read(ctx, w.node, kubelet.ConfigFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		original = current
+	} else if err != nil {
+		return err
+	}
+	before, err := kubelet.ParseFields(original.Data)
+	if err != nil {
+		return err
+	}
+	declared := kubelet.Fields{}
+	if !w.restore {
+		declared = declaredFields(w.options.Settings)
+	}
+	w.desired = desiredFields(KubeletObservation{Baseline: before}, declared)
+	data, err := kubelet.Rebase(original.Data, current.Data, managedFields(declared), w.desired)
+	if err != nil {
+		return fmt.Errorf("%s on node %s: %w", kubelet.ConfigFile, w.node.Name(), err)
+	}
+	w.next = cluster.File{Data: data, Mode: current.Mode}
+	return keep(ctx, w.node, kubelet.ConfigFile)
+}
+
+func (w *kubeletWork) write(ctx context.Context) error {
+	return w.node.WriteFile(ctx, kubelet.ConfigFile, w.next)
+}
+
+func (w *kubeletWork) restart(ctx context.Context) error {
+	if _, err := w.node.Run(ctx, cluster.Command{Args: []string{"systemctl", "restart", "kubelet"}}); err != nil {
+		return fmt.Errorf("restarting the kubelet of node %s: %w", w.node.Name(), err)
+	}
+	return nil
+}
+
+func (w *kubeletWork) verify(ctx context.Context) error {
+	err := w.waitWorking(ctx)
+	if err != nil {
+		err = fmt.Errorf("%w\nThe end of its log:\n%s", err, lastKubeletLog(ctx, w.node))
+	}
+	return err
+}
+
+func (w *kubeletWork) waitWorking(ctx context.Context) error {
+	what := fmt.Sprintf("the kubelet of node %s to work with its new configuration", w.node.Name())
+	return wait.Until(ctx, what, wait.Options{Limit: restartLimit}, func(ctx context.Context) error {
+		if err := checkUnit(ctx, w.node); err != nil {
+			return err
+		}
+		observed, err := currentServing(ctx, w.node)
+		if err != nil {
+			return err
+		}
+		answer := askKubelet(ctx, w.target, observed.Dialled)
+		if answer.configProblem != nil {
+			return answer.configProblem
+		}
+		for name := range w.desired {
+			if !answer.config.Equal(w.desired, name) {
+				return fmt.Errorf("it runs with %s", fieldText(name, answer.config[name]))
+			}
+		}
+		return checkNodeReady(ctx, w.target, w.node)
+	})
+}
+
+// checkUnit finds a kubelet that ends as soon as it is started, which no waiting mends.
+func checkUnit(ctx context.Context, node Node) error {
+	output, err := node.Run(ctx, cluster.Command{Args: []string{
+		"systemctl", "show", "--property", "Result", "--value", "kubelet",
+	}})
+	if err != nil {
+		return err
+	}
+	if result := strings.TrimSpace(string(output)); result != "success" {
+		return wait.Final(fmt.Errorf("it ends as soon as it is started: %s", result))
+	}
+	return nil
+}
+
+// checkNodeReady asks the first control plane's apiserver for the node's state.
+func checkNodeReady(ctx context.Context, target Target, node Node) error {
+	client, err := realInstance(ctx, target.controlPlanes()[0]).client(ctx, target)
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	found, err := client.CoreV1().Nodes().Get(ctx, node.Name(), metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	for _, condition := range found.Status.Conditions {
+		if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
+			return fmt.Errorf("the node is not ready: %s: %s", condition.Reason, condition.Message)
+		}
+	}
+	return nil
+}
+
+func lastKubeletLog(ctx context.Context, node Node) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeLimit)
+	defer cancel()
+	output, err := node.Run(ctx, cluster.Command{Args: []string{
+		"journalctl", "--unit", "kubelet", "--lines", "10", "--output", "cat", "--priority", "err",
+	}})
+	if err != nil {
+		return "(its log could not be read: " + err.Error() + ")"
+	}
+	return strings.TrimSpace(string(output))
+}
+
+// undo restarts the kubelet only where its file was changed.
+func (w *kubeletWork) undo(ctx context.Context) error {
+	previous, err := checkpoint.read(ctx, w.node, kubelet.ConfigFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	current, err := w.node.ReadFile(ctx, kubelet.ConfigFile)
+	if err != nil {
+		return err
+	}
+	if err := takeBack(ctx, w.node, kubelet.ConfigFile); err != nil {
+		return err
+	}
+	if string(current.Data) == string(previous.Data) {
+		return nil
+	}
+	before, err := kubelet.ParseFields(previous.Data)
+	if err != nil {
+		return err
+	}
+	w.desired = desiredFields(KubeletObservation{Baseline: before}, nil)
+	if err := w.restart(ctx); err != nil {
+		return err
+	}
+	return w.waitWorking(ctx)
+}

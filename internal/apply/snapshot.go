@@ -1,0 +1,115 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+)
+
+// snapshot is a folder on a node with copies of files as they were at some time, each under its own path.
+type snapshot string
+
+const (
+	// baseline holds what was there before kubecomm's first change.
+	baseline snapshot = stateFolder + "/baseline"
+	// checkpoint holds what was there before the apply that is under way.
+	checkpoint snapshot = stateFolder + "/undo"
+)
+
+// errNotSaved says that a file was never saved, so there is nothing to go back to.
+var errNotSaved = errors.New("its original was never saved")
+
+const notSavedStatus = 45
+
+// saveScript copies files, once each, to the same path under the snapshot's folder; of a missing one it notes that it was
+// missing. Copies are made on the node, so that keys don't leave it, and appear by rename, so that half a copy is never
+// taken for an original.
+const saveScript = `set -e
+umask 077
+base=$1; shift
+for file; do
+  copy=$base$file
+  if [ -e "$copy" ] || [ -e "$copy.absent" ]; then continue; fi
+  mkdir -p -- "$(dirname -- "$copy")"
+  if [ -e "$file" ]; then
+    cp -aL -- "$file" "$copy.new"
+    sync -- "$copy.new"
+    mv -f -- "$copy.new" "$copy"
+  else
+    : >"$copy.absent"
+  fi
+done`
+
+// restoreScript puts files back with their owner, permissions and times.
+const restoreScript = `set -e
+base=$1; shift
+for file; do
+  copy=$base$file
+  [ -e "$copy" ] || [ -e "$copy.absent" ] || exit 45
+done
+for file; do
+  copy=$base$file
+  if [ -e "$copy" ]; then
+    new=$(dirname -- "$file")/.kubecomm.restored
+    cp -a -- "$copy" "$new"
+    mv -f -- "$new" "$file"
+  else
+    rm -f -- "$file"
+  fi
+done`
+
+// save keeps the files as they are now, unless they were kept before.
+func (s snapshot) save(ctx context.Context, node Node, files ...string) error {
+	args := append([]string{"sh", "-c", saveScript, "sh", string(s)}, files...)
+	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
+		return fmt.Errorf("saving %v of node %s in %s: %w", files, node.Name(), s, err)
+	}
+	return nil
+}
+
+// restore puts files back as they were when they were saved. It returns errNotSaved, wrapped, and changes nothing if one
+// of them never was.
+func (s snapshot) restore(ctx context.Context, node Node, files ...string) error {
+	args := append([]string{"sh", "-c", restoreScript, "sh", string(s)}, files...)
+	_, err := node.Run(ctx, cluster.Command{Args: args})
+	if failure, ok := errors.AsType[*cluster.CommandError](err); ok && failure.Code == notSavedStatus {
+		err = errNotSaved
+	}
+	if err != nil {
+		return fmt.Errorf("putting back %v on node %s from %s: %w", files, node.Name(), s, err)
+	}
+	return nil
+}
+
+// read returns a saved file, or fs.ErrNotExist, wrapped, if it wasn't saved or wasn't there.
+func (s snapshot) read(ctx context.Context, node Node, file string) (cluster.File, error) {
+	return node.ReadFile(ctx, string(s)+file)
+}
+
+// keep saves files that a step is about to change: what they are now, to undo the step, and as the baseline where they
+// have none yet. Undone, that baseline goes too.
+func keep(ctx context.Context, node Node, files ...string) error {
+	if err := checkpoint.save(ctx, node, append(baselineCopies(files), files...)...); err != nil {
+		return err
+	}
+	return baseline.save(ctx, node, files...)
+}
+
+// takeBack undoes keep and every change to the files since.
+func takeBack(ctx context.Context, node Node, files ...string) error {
+	err := checkpoint.restore(ctx, node, append(baselineCopies(files), files...)...)
+	if errors.Is(err, errNotSaved) {
+		return nil // the step didn't come that far
+	}
+	return err
+}
+
+func baselineCopies(files []string) []string {
+	var copies []string
+	for _, file := range files {
+		copies = append(copies, string(baseline)+file, string(baseline)+file+".absent")
+	}
+	return copies
+}

@@ -1,0 +1,145 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Kind is what a step does.
+type Kind string
+
+// The kinds of steps, in the order in which a plan has them: certificates come before the flag that makes apiservers
+// insist on them, and go after it.
+const (
+	CreateIssuer     Kind = "create the CA for kubelet serving certificates"
+	CopyIssuer       Kind = "copy the CA for kubelet serving certificates"
+	IssueServing     Kind = "issue a kubelet serving certificate"
+	ConfigureKubelet Kind = "change the kubelet's configuration"
+	ReplaceAPIServer Kind = "replace the kube-apiserver"
+	RestoreServing   Kind = "put back the kubelet's serving certificate"
+	RemoveFiles      Kind = "remove kubecomm's files"
+)
+
+// Effect is how a step takes effect on a running node.
+type Effect string
+
+// The effects, from the mildest on.
+const (
+	FilesOnly Effect = "files only"
+	Reload    Effect = "the running kubelet takes it up"
+	Restart   Effect = "the kubelet restarts, its pods go on"
+	Swap      Effect = "another kube-apiserver takes its place while a second one serves"
+)
+
+// traits are what all steps of a kind have in common.
+type traits struct {
+	effect   Effect
+	verified string
+	undone   string // empty if it can't be
+	parallel parallelism
+	work     func(job) work
+}
+
+// parallelism is how steps of a kind on several nodes go together.
+type parallelism int
+
+const (
+	oneByOne   parallelism = iota
+	sideBySide             // all at once
+	firstAlone             // the first shows whether it works at all; then as many at once as the settings allow
+)
+
+var kinds = map[Kind]traits{
+	CreateIssuer: {
+		effect: FilesOnly, verified: "each use of it verifies it", undone: "its files are removed",
+		parallel: oneByOne, work: func(j job) work { return &issuerWork{job: j, issuer: newIssuer} },
+	},
+	CopyIssuer: {
+		effect: FilesOnly, verified: "each use of it verifies it", undone: "its files are put back as they were",
+		parallel: sideBySide, work: func(j job) work { return &issuerWork{job: j, issuer: existingIssuer} },
+	},
+	IssueServing: {
+		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the previous one",
+		parallel: sideBySide, work: func(j job) work { return &servingWork{job: j} },
+	},
+	ConfigureKubelet: {
+		effect: Restart, verified: "the kubelet says that it runs with it, and the node is ready",
+		undone:   "the kubelet restarts with the previous configuration",
+		parallel: firstAlone, work: func(j job) work { return &kubeletWork{job: j} },
+	},
+	ReplaceAPIServer: {
+		effect:   Swap,
+		verified: "it is ready, runs with the declared flags and reaches every kubelet; a trial of it did so before",
+		undone:   "it is replaced again, with the previous manifest",
+		parallel: oneByOne, work: func(j job) work { return &apiserverWork{job: j} },
+	},
+	RestoreServing: {
+		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the issued one",
+		parallel: sideBySide, work: func(j job) work { return &restoreServingWork{job: j} },
+	},
+	RemoveFiles: {
+		effect: FilesOnly, verified: "nothing refers to them any more",
+		parallel: sideBySide, work: func(j job) work { return removeFilesWork{job: j} },
+	},
+}
+
+// Effect returns how steps of this kind take effect.
+func (k Kind) Effect() Effect { return kinds[k].effect }
+
+// Verified returns how it is known that a step of this kind has worked.
+func (k Kind) Verified() string { return kinds[k].verified }
+
+// Undone returns how a step of this kind is undone when a later one fails; empty if it isn't.
+func (k Kind) Undone() string { return kinds[k].undone }
+
+// Phases returns what steps of this kind do, in order. A crash after any of them, or inside one, leaves a cluster that
+// serves.
+func (k Kind) Phases() []string {
+	var names []string
+	for _, phase := range kinds[k].work(job{}).phases() {
+		names = append(names, phase.name)
+	}
+	return names
+}
+
+// Step is one change on one node.
+type Step struct {
+	Kind   Kind
+	Node   string
+	Reason string // why it is needed
+}
+
+func (s Step) String() string {
+	return fmt.Sprintf("node %s: %s (%s; %s)", s.Node, s.Kind, s.Reason, s.Kind.Effect())
+}
+
+// job is what a step's work is to be done on.
+type job struct {
+	target  Target
+	node    Node
+	options Options
+	// restore says that what counts as declared is what was there before kubecomm.
+	restore bool
+}
+
+// phase is a part of a step.
+type phase struct {
+	name string
+	do   func(context.Context) error
+}
+
+// work does what a step is for. Its phases' names don't depend on the cluster.
+type work interface {
+	phases() []phase
+	// undo goes back to what was there before the apply, however far the phases came.
+	undo(ctx context.Context) error
+}
+
+func describe(steps []Step) string {
+	lines := make([]string, len(steps))
+	for i, step := range steps {
+		lines[i] = step.String()
+	}
+	return strings.Join(lines, "; ")
+}
