@@ -12,6 +12,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/imposter"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/steady"
 )
 
 // yesterday is the clock by which the first certificates are issued. It runs behind, so that agedCertificatesAreRenewed
@@ -21,13 +22,13 @@ func yesterday() time.Time { return time.Now().Add(-30 * time.Hour) }
 func hardenedClusterTrustsItsOwnKubeletsAlone() features.Feature {
 	var before, after map[string]string
 	var oldServer, newServer string
-	var outside steadyReport
+	var outside steady.Report
 	return features.New("a hardened cluster trusts its own kubelets alone").
 		Setup(step(func(ctx context.Context, t *testing.T, s *suite) {
 			before, oldServer = s.processes(ctx, t), s.apiserver(ctx, t)
 			client := startSteadyClient(ctx, t, s)
 			s.harden(ctx, t, settings.Defaults(), yesterday)
-			outside = client.stop()
+			outside = client.Stop()
 			after, newServer = s.processes(ctx, t), s.apiserver(ctx, t)
 		})).
 		Assess("of what runs on the nodes, the apiserver alone was replaced",
@@ -37,8 +38,8 @@ func hardenedClusterTrustsItsOwnKubeletsAlone() features.Feature {
 			})).
 		Assess("no client of the API noticed", step(func(_ context.Context, t *testing.T, _ *suite) {
 			t.Log(outside)
-			assert.Empty(t, outside.failures)
-			assert.Greater(t, outside.requests, 100)
+			assert.Empty(t, outside.Failures)
+			assert.Greater(t, outside.Requests, 100)
 		})).
 		Assess("every path works on every node", step(everyPathWorks)).
 		Assess("every path refuses a worker that serves a stranger's certificate",
