@@ -80,42 +80,47 @@ func FormatValidity(validity time.Duration) string {
 type Setting struct {
 	Name        string // the attribute's path in kubecomm_hardening
 	Meaning     string // one sentence or more, Markdown
-	Protects    string // the communication path
-	TakesEffect string // what happens on the nodes when it changes
-	Default     string
+	Protects    string // the communication path; empty if none by itself
+	TakesEffect string // what happens on the nodes when it changes; empty if nothing does
+	Default     string // empty if it is what was there before kubecomm
 	Flag        string // of the kube-apiserver that it becomes, without dashes; or empty
 	Field       string // of the kubelet's configuration that it becomes; or empty
+	Form        Form   // of settings that become a flag or a field
+
+	check checkFunc // nil if every value will do
 }
 
-// Table lists every setting.
-func Table() []Setting {
-	defaults := Defaults()
-	return []Setting{
-		{
-			Name: "apiserver.verify_kubelets",
-			Meaning: "Whether every apiserver verifies the serving certificates of the kubelets that it connects to, by " +
-				"`--kubelet-certificate-authority`.",
-			Protects:    "apiserver → kubelet: logs, exec, attach, port-forward and the node proxy",
-			TakesEffect: "each apiserver is replaced in turn, without an outage",
-			Default:     fmt.Sprint(defaults.VerifyKubelets),
-		},
-		{
-			Name: "kubelet.serving_certificates.source",
-			Meaning: "Where kubelets get their serving certificates from. `dedicated_ca`: from a CA that kubecomm makes " +
-				"for this purpose alone and whose key exists on control-plane nodes only.",
-			Protects:    "apiserver → kubelet",
-			TakesEffect: "kubelets take up new certificate files while they run",
-			Default:     string(defaults.ServingSource),
-		},
-		{
-			Name: "kubelet.serving_certificates.validity",
-			Meaning: "How long a serving certificate is valid, as a duration such as `8760h`. Once two thirds of it are " +
-				"over, the next plan renews the certificate.",
-			Protects:    "apiserver → kubelet",
-			TakesEffect: "kubelets take up new certificate files while they run",
-			Default:     FormatValidity(defaults.ServingValidity),
-		},
+// Group is the first part of the setting's name.
+func (s Setting) Group() string {
+	group, _, _ := strings.Cut(s.Name, ".")
+	return group
+}
+
+// Attribute is the rest of the setting's name.
+func (s Setting) Attribute() string {
+	_, rest, _ := strings.Cut(s.Name, ".")
+	return rest
+}
+
+// Declare gives a setting that becomes a flag or a field a value.
+func (s *Settings) Declare(setting Setting, value Value) {
+	if setting.Flag != "" {
+		if s.APIServerFlags == nil {
+			s.APIServerFlags = map[string][]string{}
+		}
+		s.APIServerFlags[setting.Flag] = setting.flag(value)
 	}
+	if setting.Field != "" {
+		if s.KubeletFields == nil {
+			s.KubeletFields = map[string]any{}
+		}
+		s.KubeletFields[setting.Field] = setting.field(value)
+	}
+}
+
+// Managed lists the settings that become a flag or a field.
+func Managed() []Setting {
+	return slices.DeleteFunc(Table(), func(s Setting) bool { return s.Flag == "" && s.Field == "" })
 }
 
 // ManagedAPIServerFlags are the kube-apiserver's flags that settings become.
@@ -143,10 +148,15 @@ func Describe(name string) string {
 	table := Table()
 	i := slices.IndexFunc(table, func(s Setting) bool { return s.Name == name })
 	s := table[i]
-	return strings.Join([]string{
-		s.Meaning,
-		"Protects " + s.Protects + ".",
-		"On a change, " + s.TakesEffect + ".",
-		"Default: `" + s.Default + "`.",
-	}, " ")
+	sentences := []string{s.Meaning}
+	if s.Protects != "" {
+		sentences = append(sentences, "Protects "+s.Protects+".")
+	}
+	if s.TakesEffect != "" {
+		sentences = append(sentences, "On a change, "+s.TakesEffect+".")
+	}
+	if s.Default != "" {
+		return strings.Join(append(sentences, "Default: `"+s.Default+"`."), " ")
+	}
+	return strings.Join(append(sentences, "Default: what was there before kubecomm."), " ")
 }

@@ -52,10 +52,19 @@ func TestAFormattedValidityIsReadBackAsItself(t *testing.T) {
 func TestEverySettingIsDescribed(t *testing.T) {
 	for _, setting := range Table() {
 		require.NotEmpty(t, setting.Meaning, setting.Name)
-		require.NotEmpty(t, setting.Protects, setting.Name)
-		require.NotEmpty(t, setting.TakesEffect, setting.Name)
-		require.Contains(t, Describe(setting.Name), "Default: `"+setting.Default+"`.")
+		require.Equal(t, setting.Name, setting.Group()+"."+setting.Attribute())
+		managed := setting.Flag+setting.Field != ""
+		require.Equal(t, managed, setting.Form != 0, setting.Name)
+		require.Equal(t, managed, setting.Default == "", "%s: what isn't declared is as it was before", setting.Name)
+		if managed {
+			require.NotEmpty(t, setting.Protects, setting.Name)
+			require.NotEmpty(t, setting.TakesEffect, setting.Name)
+		}
 	}
+	require.Contains(t, Describe("kubelet.serving_certificates.validity"), "Default: `8760h`.")
+	require.Contains(t, Describe("kubelet.tls_min_version"), "Protects "+toKubelet+". On a change, "+restarts+
+		". Default: what was there before kubecomm.")
+	require.Contains(t, Describe("kubelet.max_parallel_restarts"), "at once. Default: `3`.")
 	require.Contains(t, Sources(), string(Defaults().ServingSource))
 	_, err := ParseValidity(FormatValidity(Defaults().ServingValidity))
 	require.NoError(t, err)

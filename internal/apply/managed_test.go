@@ -1,0 +1,127 @@
+package apply
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+)
+
+func managed(t *testing.T, name string) settings.Setting {
+	t.Helper()
+	for _, setting := range settings.Managed() {
+		if setting.Name == name {
+			return setting
+		}
+	}
+	t.Fatalf("no setting %s", name)
+	return settings.Setting{}
+}
+
+// What the attribute of a setting shows, and that whatever it shows as drift is mended by a step.
+func TestASettingShowsWhatANodeHasInPlaceOfWhatItShouldHave(t *testing.T) {
+	floor := func(version string) kubelet.Fields {
+		return kubelet.Fields{"tlsMinVersion": []byte(`"` + version + `"`)}
+	}
+	none := kubelet.Fields{}
+	flag := func(version string) controlplane.Flags { return controlplane.Flags{"tls-min-version": {version}} }
+	off := controlplane.Flags{}
+	const old, now = "VersionTLS12", "VersionTLS13"
+	tests := map[string]struct {
+		held     settings.Value
+		kubelets []KubeletObservation // of the worker and others
+		servers  []APIServerObservation
+		want     settings.Value
+	}{
+		"declared, and every kubelet has it": {
+			held: settings.Value{now}, want: settings.Value{now},
+			kubelets: []KubeletObservation{{File: floor(now), Running: floor(now), Baseline: none}, {File: floor(now), Running: floor(now)}},
+		},
+		"declared, and the second kubelet runs with another value": {
+			held: settings.Value{now}, want: settings.Value{old},
+			kubelets: []KubeletObservation{{File: floor(now), Running: floor(now)}, {File: floor(now), Running: floor(old)}},
+		},
+		"declared, and a kubelet runs without": {
+			held: settings.Value{now}, want: nil,
+			kubelets: []KubeletObservation{{File: none, Running: none, Baseline: none}},
+		},
+		"declared, and a kubelet would not have it after its next start": {
+			held: settings.Value{now}, want: settings.Value{old},
+			kubelets: []KubeletObservation{{File: floor(old), Running: floor(now), Stale: true}},
+		},
+		"declared, and a kubelet can't be asked, but its file has it": {
+			held: settings.Value{now}, want: settings.Value{now}, kubelets: []KubeletObservation{{File: floor(now)}},
+		},
+		"not declared, and a kubelet is as it was": {
+			kubelets: []KubeletObservation{{File: floor(old), Running: floor(old), Baseline: floor(old)}},
+		},
+		"not declared, and a kubelet that had none runs with its default": {
+			kubelets: []KubeletObservation{{File: none, Running: floor(old), Baseline: none}},
+		},
+		"not declared, and a kubelet was never changed by kubecomm": {
+			kubelets: []KubeletObservation{{File: floor(now), Running: floor(now)}},
+		},
+		"not declared, and a kubelet that had none was given one": {
+			want: settings.Value{now}, kubelets: []KubeletObservation{{File: floor(now), Running: floor(now), Baseline: none}},
+		},
+		"not declared, and a kubelet's file was edited": {
+			want: settings.Value{now}, kubelets: []KubeletObservation{{File: floor(now), Running: none, Baseline: none, Stale: true}},
+		},
+		"not declared, and a kubelet has another value than it had": {
+			want: settings.Value{now}, kubelets: []KubeletObservation{{File: floor(now), Running: floor(now), Baseline: floor(old)}},
+		},
+		"declared, and every apiserver has it": {
+			held: settings.Value{now}, want: settings.Value{now},
+			servers: []APIServerObservation{{Running: flag(now), Manifest: flag(now), Baseline: off}, {Running: flag(now), Manifest: flag(now)}},
+		},
+		"declared, and the second apiserver runs without": {
+			held: settings.Value{now}, want: nil,
+			servers: []APIServerObservation{{Running: flag(now), Manifest: flag(now)}, {Running: off, Manifest: off}},
+		},
+		"declared, and an apiserver's manifest was edited": {
+			held: settings.Value{now}, want: settings.Value{old},
+			servers: []APIServerObservation{{Running: flag(now), Manifest: flag(old)}},
+		},
+		"not declared, and an apiserver is as it was": {
+			servers: []APIServerObservation{{Running: flag(old), Manifest: flag(old), Baseline: flag(old)}},
+		},
+		"not declared, and an apiserver was never changed by kubecomm": {
+			servers: []APIServerObservation{{Running: flag(old), Manifest: flag(old)}},
+		},
+		"not declared, and an apiserver that had none was given one": {
+			want: settings.Value{now}, servers: []APIServerObservation{{Running: flag(now), Manifest: flag(now), Baseline: off}},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			setting, observed := managed(t, "kubelet.tls_min_version"), hardened(t)
+			worker, server := observed.Nodes[1], observed.Nodes[0]
+			if test.servers != nil {
+				setting = managed(t, "apiserver.tls_min_version")
+			}
+			observed.Nodes = nil
+			for _, part := range test.kubelets {
+				worker.Kubelet = part
+				observed.Nodes = append(observed.Nodes, worker)
+			}
+			for _, part := range test.servers {
+				server.APIServer = &part
+				observed.Nodes = append(observed.Nodes, server)
+			}
+			found := observed.Value(setting, test.held)
+			require.Equal(t, test.want, found)
+			if slices.Equal(found, test.held) {
+				return
+			}
+			want := settings.Defaults()
+			if test.held != nil {
+				want.Declare(setting, test.held)
+			}
+			require.Contains(t, describe(Plan(observed, want)), setting.Flag+setting.Field)
+		})
+	}
+}

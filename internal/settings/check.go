@@ -1,0 +1,89 @@
+package settings
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is what is wrong with a declared value.
+type Problem struct {
+	Name string // the setting's
+	Err  error
+}
+
+// Check refuses what can't work, or would have no effect. It is given the declared values by the names of their
+// settings, as far as they are known.
+func Check(declared map[string]Value) []Problem {
+	var problems []Problem
+	for _, setting := range Managed() {
+		value := declared[setting.Name]
+		if value == nil || setting.check == nil {
+			continue
+		}
+		if err := setting.check(value, func(sibling string) Value { return declared[setting.Group()+"."+sibling] }); err != nil {
+			problems = append(problems, Problem{setting.Name, err})
+		}
+	}
+	return problems
+}
+
+// checkFunc judges a value, given those of other settings of the same group by the last part of their names.
+type checkFunc func(value Value, sibling func(name string) Value) error
+
+const (
+	tls12 = "VersionTLS12"
+	tls13 = "VersionTLS13"
+)
+
+func oneOf(choices ...string) checkFunc {
+	return func(value Value, _ func(string) Value) error {
+		if !slices.Contains(choices, value[0]) {
+			return fmt.Errorf("%q is none of %s", value[0], strings.Join(choices, ", "))
+		}
+		return nil
+	}
+}
+
+// http2Suites are those of which Go's HTTP/2 server insists on one, where it also serves TLS 1.2: apiservers and kubelets
+// end at once without (Go 1.26, net/http/h2_bundle.go, http2ConfigureServer).
+func http2Suites() []string {
+	return []string{"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"}
+}
+
+func checkCipherSuites(value Value, sibling func(string) Value) error {
+	if len(value) == 0 {
+		return errors.New("the list is empty, and would exclude every client; leave it out to have what was there before")
+	}
+	known := cipherSuites()
+	for i, name := range value {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("%q is no cipher suite that Kubernetes knows; those are %s", name, strings.Join(known, ", "))
+		}
+		if slices.Contains(value[:i], name) {
+			return fmt.Errorf("%s is there twice", name)
+		}
+	}
+	if slices.Equal(sibling("tls_min_version"), Value{tls13}) {
+		return errors.New("with tls_min_version = \"" + tls13 + "\" the list would be ignored: cipher suites of TLS 1.3 can't " +
+			"be chosen; leave out one of the two")
+	}
+	if !slices.ContainsFunc(http2Suites(), func(name string) bool { return slices.Contains(value, name) }) {
+		return fmt.Errorf("the list lacks what HTTP/2 demands, without which the server would not start: add %s, for nodes' "+
+			"certificates with RSA keys, or %s", http2Suites()[0], http2Suites()[1])
+	}
+	return nil
+}
+
+// cipherSuites lists the names that Kubernetes takes: Go's, also of insecure ones, and two of old (Kubernetes v1.37.1,
+// staging/src/k8s.io/component-base/cli/flag/ciphersuites_flag.go).
+func cipherSuites() []string {
+	names := []string{"TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305"}
+	for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		names = append(names, suite.Name)
+	}
+	slices.Sort(names)
+	return names
+}
