@@ -1,0 +1,81 @@
+package faults
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const choiceVariable = "KUBECOMM_FAULTS"
+
+// choice is which cases are run: all, or a day's.
+type choice struct {
+	all bool
+	day time.Time
+}
+
+func parseChoice(text string, now time.Time) (choice, error) {
+	switch text {
+	case "all":
+		return choice{all: true}, nil
+	case "", "today":
+		return choice{day: now.UTC()}, nil
+	}
+	day, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return choice{}, fmt.Errorf("%s=%s is neither all, today nor a day such as 2026-11-22: %w", choiceVariable, text, err)
+	}
+	return choice{day: day}, nil
+}
+
+func (c choice) String() string {
+	if c.all {
+		return choiceVariable + "=all"
+	}
+	return choiceVariable + "=" + c.day.Format(time.DateOnly)
+}
+
+// pick chooses about count cases that lie far from each other, because neighbours are alike. In as many days as it takes
+// at that rate, each has its turn.
+func pick[T any](c choice, cases []T, count int) []T {
+	if c.all || len(cases) <= count {
+		return cases
+	}
+	period := (len(cases) + count - 1) / count
+	day := int(c.day.Unix() / int64((24 * time.Hour).Seconds()))
+	var picked []T
+	for i := day % period; i < len(cases); i += period {
+		picked = append(picked, cases[i])
+	}
+	return picked
+}
+
+func TestEveryCaseHasItsTurnWithinAPeriod(t *testing.T) {
+	cases := []int{0, 1, 2, 3, 4, 5, 6}
+	var seen []int
+	for day := range 4 {
+		picked := pick(choice{day: time.Date(2026, 11, 22+day, 23, 0, 0, 0, time.UTC)}, cases, 2)
+		assert.LessOrEqual(t, len(picked), 2)
+		assert.NotEmpty(t, picked)
+		seen = append(seen, picked...)
+	}
+	slices.Sort(seen)
+	assert.Equal(t, cases, seen)
+}
+
+func TestADayCanBeRepeated(t *testing.T) {
+	now := time.Date(2026, 11, 22, 1, 0, 0, 0, time.FixedZone("east", 3600*3))
+	today, err := parseChoice("", now)
+	require.NoError(t, err)
+	assert.Equal(t, "KUBECOMM_FAULTS=2026-11-21", today.String(), "days are UTC's")
+	repeated, err := parseChoice("2026-11-21", now.AddDate(0, 1, 0))
+	require.NoError(t, err)
+	cases := []string{"a", "b", "c", "d", "e"}
+	assert.Equal(t, pick(today, cases, 2), pick(repeated, cases, 2))
+	_, err = parseChoice("tomorrow", now)
+	require.ErrorContains(t, err, "KUBECOMM_FAULTS=tomorrow is neither all, today nor a day")
+}

@@ -1,0 +1,96 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+)
+
+// leastPoints is what a full plan gives at least. With fewer, a shrunken plan would prove little.
+const leastPoints = 20
+
+// killed kills appliers at points that the plan tells.
+func (s *suite) killed(t *testing.T) {
+	var points []point
+	s.test(t, "left to itself, the provider applies and restores without an outage", func(ctx context.Context, t *testing.T) {
+		points = s.rehearse(ctx, t)
+	})
+	for _, p := range pick(s.choice, points, 2) {
+		if p.restore {
+			s.test(t, "in a restore, "+p.name, func(ctx context.Context, t *testing.T) { s.killRestore(ctx, t, p) })
+		} else {
+			s.test(t, "in an apply, "+p.name, func(ctx context.Context, t *testing.T) { s.killApply(ctx, t, p) })
+		}
+	}
+}
+
+// rehearse finds the points, and shows what happens where nobody is killed.
+func (s *suite) rehearse(ctx context.Context, t *testing.T) []point {
+	t.Helper()
+	requests := s.ask(ctx, t)
+	steps := apply.Plan(s.observe(ctx, t), everything())
+	applied := s.record(ctx, t, order{Settings: everything()}, steps)
+	observed := s.observe(ctx, t)
+	require.Empty(t, apply.Plan(observed, everything()))
+	s.requireTraces(ctx, t)
+	restored := s.record(ctx, t, order{Restore: true}, apply.PlanRestore(observed))
+	s.requireStock(ctx, t)
+	requireAllAnswered(t, requests)
+
+	points := applied.points(s, false)
+	require.GreaterOrEqual(t, len(points), leastPoints)
+	// A restore does what an apply does, in reverse: of its points, a few are enough at a time.
+	back := restored.points(s, true)
+	if s.choice.all {
+		const every = 5
+		for i := 0; i < len(back); i += every {
+			points = append(points, back[i])
+		}
+		return points
+	}
+	return append(points, back...)
+}
+
+func (s *suite) killApply(ctx context.Context, t *testing.T, p point) {
+	t.Helper()
+	requests := s.ask(ctx, t)
+	a := s.killAt(ctx, t, order{Settings: everything()}, p)
+	told := s.converge(ctx, t, everything())
+	requireResumed(t, told, "an apply", a, p)
+	s.restore(ctx, t)
+	requireAllAnswered(t, requests)
+}
+
+func (s *suite) killRestore(ctx context.Context, t *testing.T, p point) {
+	t.Helper()
+	s.converge(ctx, t, everything())
+	requests := s.ask(ctx, t)
+	a := s.killAt(ctx, t, order{Restore: true}, p)
+	told := s.restore(ctx, t)
+	requireResumed(t, told, "a restore", a, p)
+	requireAllAnswered(t, requests)
+}
+
+// requireResumed sees that who comes next knows what was interrupted.
+func requireResumed(t *testing.T, told heard, what string, a *applier, p point) {
+	t.Helper()
+	note := told.note(apply.Resumes)
+	if a.last != nil {
+		t.Logf("killed %s after its start; last heard was: step %d %s %s", a.last.Elapsed.Round(time.Second), a.last.Number,
+			a.last.Event, a.last.Phase)
+	}
+	if p.journal == "" {
+		assert.Empty(t, note)
+		return
+	}
+	assert.Contains(t, note, fmt.Sprintf("%s by process %d on ", what, a.pid()))
+	if p.inside == 0 { // later, the next step may have begun
+		assert.Contains(t, note, p.journal)
+	}
+}

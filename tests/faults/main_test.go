@@ -1,0 +1,27 @@
+// Package faults proves on a live cluster that what goes wrong during an apply does no harm: the provider is killed at
+// every point of its plan, nodes and the engine fail under it, settings that don't work are declared. A client from
+// outside asks the API all the time, and none of its requests may fail.
+//
+// KUBECOMM_FAULTS says how much of it is run: `all`, or what is chosen for a day, such as 2026-11-22 or `today`. A day's
+// choice takes a few minutes, is printed, and changes with the date so that every case has its turn within weeks. Single
+// cases are run with KUBECOMM_FAULTS=all and go test's -run.
+package faults
+
+import (
+	"os"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	if text, isApplier := os.LookupEnv(orderVariable); isApplier {
+		os.Exit(carryOut(text))
+	}
+	os.Exit(m.Run())
+}
+
+func TestAClusterServesWhateverGoesWrongDuringAnApply(t *testing.T) {
+	s := newSuite(t)
+	t.Run("the provider is killed", s.killed)
+	t.Run("a setting doesn't work", s.refused)
+	t.Run("a node or the engine fails", s.faulty)
+}

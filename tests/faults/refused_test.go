@@ -1,0 +1,6 @@
+package faults
+
+import "testing"
+
+func (s *suite) refused(t *testing.T) {}
+func (s *suite) faulty(t *testing.T) {}

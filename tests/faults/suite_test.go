@@ -1,0 +1,180 @@
+package faults
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+)
+
+const nodeImageVariable = "KUBECOMM_NODE_IMAGE"
+
+const (
+	createLimit = 5 * time.Minute
+	deleteLimit = 2 * time.Minute
+	caseLimit   = 8 * time.Minute // of the slowest case, several applies that wait in vain
+)
+
+// suite has the cluster that all cases share, one after the other. Each finds it as it was created, and leaves it so; a
+// case that fails takes it down, and the next gets a new one of the same name.
+type suite struct {
+	ctx     context.Context //nolint:containedctx // of the whole run; every test takes its own from it
+	choice  choice
+	engine  *cluster.Engine
+	name    string
+	cluster *cluster.Cluster // nil while there is none
+	stock   files
+}
+
+func newSuite(t *testing.T) *suite {
+	t.Helper()
+	if os.Getenv(nodeImageVariable) == "" {
+		t.Skipf("%s is not set; make faults sets it and runs this on a kind cluster of its own", nodeImageVariable)
+	}
+	chosen, err := parseChoice(os.Getenv(choiceVariable), time.Now())
+	require.NoError(t, err)
+	// In a log, this is what a day's run is repeated by.
+	t.Log(chosen)
+	// An interrupted run takes its cluster down as well.
+	ctx, stop := signal.NotifyContext(context.WithoutCancel(t.Context()), os.Interrupt, syscall.SIGTERM)
+	s := &suite{
+		ctx: ctx, choice: chosen, engine: cluster.NewEngine(), name: "kubecomm-faults-" + strings.ToLower(rand.Text()[:6]),
+	}
+	t.Cleanup(func() {
+		defer stop()
+		s.checkIsolation(t)
+		s.delete(t)
+	})
+	return s
+}
+
+// test runs a case on a cluster that is as it was created.
+func (s *suite) test(t *testing.T, name string, do func(ctx context.Context, t *testing.T)) bool {
+	t.Helper()
+	return t.Run(name, func(t *testing.T) {
+		if s.cluster == nil {
+			s.create(t)
+		}
+		t.Cleanup(func() {
+			if t.Failed() {
+				s.delete(t)
+			}
+		})
+		ctx, cancel := context.WithTimeout(s.ctx, caseLimit)
+		defer cancel()
+		do(ctx, t)
+	})
+}
+
+func (s *suite) create(t *testing.T) {
+	t.Helper()
+	require.NoError(t, s.ctx.Err())
+	ctx, cancel := context.WithTimeout(s.ctx, createLimit)
+	defer cancel()
+	created, err := s.engine.Create(ctx, cluster.Spec{
+		Name:      s.name,
+		NodeImage: os.Getenv(nodeImageVariable),
+		Nodes:     []cluster.NodeSpec{{Role: cluster.ControlPlane}, {Role: cluster.Worker}},
+	}, cluster.CreateOptions{WaitForReady: true})
+	if failure, ok := errors.AsType[*cluster.CreateError](err); ok {
+		t.Log(strings.Join(failure.Evidence, "\n"))
+	}
+	require.NoError(t, err)
+	s.cluster = created
+	s.stock = s.readFiles(ctx, t)
+}
+
+func (s *suite) delete(t *testing.T) {
+	t.Helper()
+	if s.cluster == nil {
+		return
+	}
+	s.cluster = nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), deleteLimit)
+	defer cancel()
+	assert.NoError(t, s.engine.Delete(ctx, s.name, ""))
+}
+
+// checkIsolation asks, while the nodes still run, whether any packet for a pod or service could leave the machine. On a
+// machine whose images come from a registry it asks nothing.
+func (s *suite) checkIsolation(t *testing.T) {
+	t.Helper()
+	if s.cluster == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), deleteLimit)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, "go", "run", "../env", "check").CombinedOutput()
+	assert.NoError(t, err, "%s", output)
+}
+
+func (s *suite) controlPlane() *cluster.Node { return s.cluster.ControlPlanes()[0] }
+
+// worker is the last node: control planes come first.
+func (s *suite) worker() *cluster.Node { return s.cluster.Nodes()[len(s.cluster.Nodes())-1] }
+
+// target is a new one for each apply, as a provider makes it.
+func (s *suite) target() apply.Target { return apply.On(s.cluster) }
+
+func (s *suite) observe(ctx context.Context, t *testing.T) apply.Observation {
+	t.Helper()
+	observed, err := apply.Observe(ctx, s.target(), time.Now())
+	require.NoError(t, err)
+	return observed
+}
+
+// everything is a declaration that takes a step of every kind.
+func everything() settings.Settings {
+	want := settings.Defaults()
+	want.APIServerFlags = map[string][]string{"tls-min-version": {"VersionTLS12"}}
+	want.KubeletFields = map[string]any{"tlsMinVersion": "VersionTLS12"}
+	return want
+}
+
+// heard is what an apply in this process reported.
+type heard []apply.Progress
+
+func (h *heard) hear(p apply.Progress) { *h = append(*h, p) }
+
+// note is that of the first event of its kind, or empty.
+func (h heard) note(event apply.Event) string {
+	for _, p := range h {
+		if p.Event == event {
+			return p.Note
+		}
+	}
+	return ""
+}
+
+// converge applies, and sees that nothing is left to do.
+func (s *suite) converge(ctx context.Context, t *testing.T, want settings.Settings) heard {
+	t.Helper()
+	var told heard
+	observed, err := apply.Apply(ctx, s.target(), apply.Options{Settings: want, Now: time.Now, Progress: told.hear})
+	require.NoError(t, err)
+	require.Empty(t, apply.Plan(observed, want))
+	require.Empty(t, apply.Plan(s.observe(ctx, t), want))
+	return told
+}
+
+// restore does what a destroy does, and sees that the cluster is as it was created.
+func (s *suite) restore(ctx context.Context, t *testing.T) heard {
+	t.Helper()
+	var told heard
+	require.NoError(t, apply.Restore(ctx, s.target(), apply.Options{Now: time.Now, Progress: told.hear}))
+	s.requireStock(ctx, t)
+	return told
+}
