@@ -14,10 +14,11 @@ import (
 )
 
 var (
-	_ resource.Resource                = (*hardening)(nil)
-	_ resource.ResourceWithConfigure   = (*hardening)(nil)
-	_ resource.ResourceWithModifyPlan  = (*hardening)(nil)
-	_ resource.ResourceWithImportState = (*hardening)(nil)
+	_ resource.Resource                   = (*hardening)(nil)
+	_ resource.ResourceWithConfigure      = (*hardening)(nil)
+	_ resource.ResourceWithModifyPlan     = (*hardening)(nil)
+	_ resource.ResourceWithImportState    = (*hardening)(nil)
+	_ resource.ResourceWithValidateConfig = (*hardening)(nil)
 )
 
 var verifyKubeletsPath = path.Root("apiserver").AtName("verify_kubelets")
@@ -130,7 +131,9 @@ func (r *hardening) Delete(ctx context.Context, req resource.DeleteRequest, resp
 		return
 	}
 	if err == nil {
-		err = apply.Restore(ctx, apply.On(opened), r.options(ctx))
+		options := r.options(ctx)
+		options.Settings.KubeletRestarts = int(model.maxParallelRestarts().ValueInt64())
+		err = apply.Restore(ctx, apply.On(opened), options)
 	}
 	if err != nil {
 		resp.Diagnostics.Append(hardeningFailed("reverting", name, err))

@@ -26,14 +26,6 @@ type hardeningModel struct {
 	Timeouts  timeouts.Value `tfsdk:"timeouts"`
 }
 
-type apiserverModel struct {
-	VerifyKubelets types.Bool `tfsdk:"verify_kubelets"`
-}
-
-type kubeletModel struct {
-	ServingCertificates types.Object `tfsdk:"serving_certificates"`
-}
-
 type servingModel struct {
 	Source   types.String `tfsdk:"source"`
 	Validity types.String `tfsdk:"validity"`
@@ -56,11 +48,12 @@ type certificateModel struct {
 }
 
 var (
-	apiserverAttributes = map[string]attr.Type{"verify_kubelets": types.BoolType}
+	apiserverAttributes = withManaged(apiserverGroup, map[string]attr.Type{"verify_kubelets": types.BoolType})
 	servingAttributes   = map[string]attr.Type{"source": types.StringType, "validity": types.StringType}
-	kubeletAttributes   = map[string]attr.Type{
-		"serving_certificates": types.ObjectType{AttrTypes: servingAttributes},
-	}
+	kubeletAttributes   = withManaged(kubeletGroup, map[string]attr.Type{
+		"serving_certificates":  types.ObjectType{AttrTypes: servingAttributes},
+		"max_parallel_restarts": types.Int64Type,
+	})
 	certificateAttributes = map[string]attr.Type{
 		"verified":    types.BoolType,
 		"problem":     types.StringType,
@@ -80,16 +73,14 @@ var (
 
 // declared reads the settings. It returns false if one of them is not known yet.
 func (m hardeningModel) declared(ctx context.Context) (settings.Settings, bool, diag.Diagnostics) {
-	var diags diag.Diagnostics
 	want := settings.Defaults()
-	if m.APIServer.IsUnknown() || m.Kubelet.IsUnknown() {
-		return want, false, diags
-	}
-	var server apiserverModel
-	diags.Append(m.APIServer.As(ctx, &server, basetypes.ObjectAsOptions{})...)
+	values, known := m.managed()
+	diags := checkManaged(values)
 	serving, servingDiags := m.serving(ctx)
 	diags.Append(servingDiags...)
-	if diags.HasError() || server.VerifyKubelets.IsUnknown() || serving.Source.IsUnknown() || serving.Validity.IsUnknown() {
+	verify, restarts := attribute[types.Bool](m.APIServer, "verify_kubelets"), m.maxParallelRestarts()
+	if diags.HasError() || !known || verify.IsUnknown() || restarts.IsUnknown() ||
+		serving.Source.IsUnknown() || serving.Validity.IsUnknown() {
 		return want, false, diags
 	}
 	validity, err := settings.ParseValidity(serving.Validity.ValueString())
@@ -97,26 +88,42 @@ func (m hardeningModel) declared(ctx context.Context) (settings.Settings, bool, 
 		diags.AddError("Invalid certificate lifetime", err.Error())
 		return want, false, diags
 	}
-	want.VerifyKubelets = server.VerifyKubelets.ValueBool()
+	want.VerifyKubelets = verify.ValueBool()
 	want.ServingSource = settings.Source(serving.Source.ValueString())
 	want.ServingValidity = validity
+	want.KubeletRestarts = int(restarts.ValueInt64())
+	for _, setting := range settings.Managed() {
+		if value := values[setting.Name]; value != nil {
+			want.Declare(setting, value)
+		}
+	}
 	return want, true, diags
 }
 
 // serving reads the settings of serving certificates. Parts that are not known come back unknown.
 func (m hardeningModel) serving(ctx context.Context) (servingModel, diag.Diagnostics) {
-	unknown := servingModel{Source: types.StringUnknown(), Validity: types.StringUnknown()}
-	if m.Kubelet.IsNull() || m.Kubelet.IsUnknown() {
-		return unknown, nil
-	}
-	var kubelet kubeletModel
-	diags := m.Kubelet.As(ctx, &kubelet, basetypes.ObjectAsOptions{})
-	if diags.HasError() || kubelet.ServingCertificates.IsNull() || kubelet.ServingCertificates.IsUnknown() {
-		return unknown, diags
+	certificates := attribute[types.Object](m.Kubelet, "serving_certificates")
+	if certificates.IsNull() || certificates.IsUnknown() {
+		return servingModel{Source: types.StringUnknown(), Validity: types.StringUnknown()}, nil
 	}
 	var serving servingModel
-	diags.Append(kubelet.ServingCertificates.As(ctx, &serving, basetypes.ObjectAsOptions{})...)
+	diags := certificates.As(ctx, &serving, basetypes.ObjectAsOptions{})
 	return serving, diags
+}
+
+// maxParallelRestarts is nothing that can be observed: an imported resource has the default.
+func (m hardeningModel) maxParallelRestarts() types.Int64 {
+	restarts := attribute[types.Int64](m.Kubelet, "max_parallel_restarts")
+	if restarts.IsNull() {
+		return types.Int64Value(int64(settings.Defaults().KubeletRestarts))
+	}
+	return restarts
+}
+
+// attribute returns an object's attribute of that type; null if it has none.
+func attribute[T attr.Value](object types.Object, name string) T {
+	value, _ := object.Attributes()[name].(T)
+	return value
 }
 
 // observe fills the model with what was observed. Of the settings, one that matches the observation keeps its spelling.
@@ -131,15 +138,18 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 		source = types.StringValue(string(settings.DedicatedCA))
 		m.KubeletCA = types.StringValue(string(pki.EncodeBundle(observed.Issuer)))
 	}
-	m.APIServer = types.ObjectValueMust(apiserverAttributes, map[string]attr.Value{
-		"verify_kubelets": types.BoolValue(observed.AllVerifyKubelets()),
-	})
-	m.Kubelet = types.ObjectValueMust(kubeletAttributes, map[string]attr.Value{
-		"serving_certificates": types.ObjectValueMust(servingAttributes, map[string]attr.Value{
-			"source":   source,
-			"validity": observedValidity(serving.Validity, observed),
-		}),
-	})
+	m.APIServer = types.ObjectValueMust(apiserverAttributes,
+		m.observedManaged(apiserverGroup, observed, map[string]attr.Value{
+			"verify_kubelets": types.BoolValue(observed.AllVerifyKubelets()),
+		}))
+	m.Kubelet = types.ObjectValueMust(kubeletAttributes,
+		m.observedManaged(kubeletGroup, observed, map[string]attr.Value{
+			"serving_certificates": types.ObjectValueMust(servingAttributes, map[string]attr.Value{
+				"source":   source,
+				"validity": observedValidity(serving.Validity, observed),
+			}),
+			"max_parallel_restarts": m.maxParallelRestarts(),
+		}))
 	nodes := make(map[string]hardenedNodeModel, len(observed.Nodes))
 	for _, node := range observed.Nodes {
 		nodes[node.Name] = newHardenedNodeModel(observed, node)

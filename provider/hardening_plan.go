@@ -2,11 +2,8 @@ package provider
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -46,6 +43,22 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	}
 	resp.Diagnostics.Append(plan.expect(ctx, observed, want, steps)...)
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+	if len(steps) > 0 && resp.Plan.Raw.Equal(req.State.Raw) {
+		// No attribute shows what the steps mend, such as a kubelet that wasn't restarted after an edit of its
+		// configuration, or a CA's key that is missing on one control plane. Without a difference, Terraform would not
+		// have them done.
+		plan.Nodes = unknownNodes(plan.Nodes, steps)
+		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+	}
+}
+
+// unknownNodes leaves open how the nodes will be on which steps are taken.
+func unknownNodes(nodes types.Map, steps []apply.Step) types.Map {
+	elements := nodes.Elements()
+	for _, step := range steps {
+		elements[step.Node] = types.ObjectUnknown(hardenedNodeAttributes)
+	}
+	return types.MapValueMust(hardenedNodesType, elements)
 }
 
 func (r *hardening) planDestroy(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
@@ -99,36 +112,4 @@ func contains(steps []apply.Step, kind apply.Kind, node string) bool {
 		}
 	}
 	return false
-}
-
-func warnUnverified(diags *diag.Diagnostics) {
-	diags.AddAttributeWarning(verifyKubeletsPath, "The apiserver will not verify kubelets",
-		"With verify_kubelets = false, whoever can answer at a node's address can read and inject what passes through "+
-			"logs, exec, attach and port-forward. The kubelets get certificates that other clients can verify.")
-}
-
-// warnSteps shows what an apply will do where a user would want to know of it: what restarts, what is replaced, and a CA
-// that others may have to be told of.
-func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
-	var lines []string
-	swaps := false
-	for i, step := range steps {
-		effect := step.Kind.Effect()
-		if effect == apply.Swap || effect == apply.Restart || step.Kind == apply.CreateIssuer {
-			lines = append(lines, fmt.Sprintf("%d. node %s: %s (%s)\n   Takes effect: %s. Verified: %s. If a later step fails: %s.",
-				i+1, step.Node, step.Kind, step.Reason, effect, step.Kind.Verified(), step.Kind.Undone()))
-		}
-		swaps = swaps || effect == apply.Swap
-	}
-	if len(lines) == 0 {
-		return
-	}
-	detail := strings.Join(lines, "\n")
-	if swaps {
-		detail += "\n\nNew requests to the API are answered all the time. Connections that are held open, such as watches, " +
-			"logs -f and exec, end once or twice and have to be made again; clients such as kubectl and controllers watch " +
-			"again by themselves."
-	}
-	diags.AddAttributeWarning(path.Root("cluster"),
-		fmt.Sprintf("%d steps will be taken on the running cluster %s", len(steps), name), detail)
 }

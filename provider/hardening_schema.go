@@ -4,11 +4,13 @@ import (
 	"context"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/objectdefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
@@ -23,8 +25,9 @@ func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Secures the paths on which the control plane of a running kind cluster talks to its " +
 			"nodes, whoever made the cluster. A change is applied in place. What is refreshed is what really runs: the " +
-			"flags of the apiservers' processes and the certificates that kubelets serve, so that a change made by hand " +
-			"shows as drift. Destroying the resource puts back what was there before.\n\n" +
+			"flags of the apiservers' processes, what kubelets say of their configuration and the certificates that they " +
+			"serve, so that a change made by hand shows as drift. Destroying the resource puts back what was there " +
+			"before.\n\n" +
 			"Private keys are never part of the plan or the state.",
 		Attributes: map[string]schema.Attribute{
 			"cluster": schema.StringAttribute{
@@ -50,57 +53,77 @@ func apiserverSchema() schema.Attribute {
 		MarkdownDescription: "Settings of every apiserver.",
 		Optional:            true,
 		Computed:            true,
-		Default: objectdefault.StaticValue(types.ObjectValueMust(apiserverAttributes, map[string]attr.Value{
-			"verify_kubelets": types.BoolValue(defaults.VerifyKubelets),
-		})),
-		Attributes: map[string]schema.Attribute{
+		Default: objectdefault.StaticValue(types.ObjectValueMust(apiserverAttributes,
+			withManagedNull(apiserverGroup, map[string]attr.Value{
+				"verify_kubelets": types.BoolValue(defaults.VerifyKubelets),
+			}))),
+		Attributes: withManagedSchema(apiserverGroup, map[string]schema.Attribute{
 			"verify_kubelets": schema.BoolAttribute{
 				MarkdownDescription: settings.Describe("apiserver.verify_kubelets"),
 				Optional:            true,
 				Computed:            true,
 				Default:             booldefault.StaticBool(defaults.VerifyKubelets),
 			},
-		},
+		}),
 	}
 }
 
 func kubeletSchema() schema.Attribute {
 	defaults := settings.Defaults()
-	validity := settings.FormatValidity(defaults.ServingValidity)
-	certificates := types.ObjectValueMust(servingAttributes, map[string]attr.Value{
-		"source":   types.StringValue(string(defaults.ServingSource)),
-		"validity": types.StringValue(validity),
-	})
+	restarts := int64(defaults.KubeletRestarts)
+	certificates := defaultCertificates()
 	return schema.SingleNestedAttribute{
 		MarkdownDescription: "Settings of every kubelet.",
 		Optional:            true,
 		Computed:            true,
-		Default: objectdefault.StaticValue(types.ObjectValueMust(kubeletAttributes, map[string]attr.Value{
-			"serving_certificates": certificates,
-		})),
-		Attributes: map[string]schema.Attribute{
+		Default: objectdefault.StaticValue(types.ObjectValueMust(kubeletAttributes,
+			withManagedNull(kubeletGroup, map[string]attr.Value{
+				"serving_certificates":  certificates,
+				"max_parallel_restarts": types.Int64Value(restarts),
+			}))),
+		Attributes: withManagedSchema(kubeletGroup, map[string]schema.Attribute{
 			"serving_certificates": schema.SingleNestedAttribute{
 				MarkdownDescription: "The certificates that kubelets show to the apiserver.",
 				Optional:            true,
 				Computed:            true,
 				Default:             objectdefault.StaticValue(certificates),
-				Attributes: map[string]schema.Attribute{
-					"source": schema.StringAttribute{
-						MarkdownDescription: settings.Describe("kubelet.serving_certificates.source"),
-						Optional:            true,
-						Computed:            true,
-						Default:             stringdefault.StaticString(string(defaults.ServingSource)),
-						Validators:          []validator.String{stringvalidator.OneOf(settings.Sources()...)},
-					},
-					"validity": schema.StringAttribute{
-						MarkdownDescription: settings.Describe("kubelet.serving_certificates.validity"),
-						Optional:            true,
-						Computed:            true,
-						Default:             stringdefault.StaticString(validity),
-						Validators:          []validator.String{validityValidator{}},
-					},
-				},
+				Attributes:          servingSchema(),
 			},
+			"max_parallel_restarts": schema.Int64Attribute{
+				MarkdownDescription: settings.Describe("kubelet.max_parallel_restarts"),
+				Optional:            true,
+				Computed:            true,
+				Default:             int64default.StaticInt64(restarts),
+				Validators:          []validator.Int64{int64validator.AtLeast(1)},
+			},
+		}),
+	}
+}
+
+func defaultCertificates() types.Object {
+	defaults := settings.Defaults()
+	return types.ObjectValueMust(servingAttributes, map[string]attr.Value{
+		"source":   types.StringValue(string(defaults.ServingSource)),
+		"validity": types.StringValue(settings.FormatValidity(defaults.ServingValidity)),
+	})
+}
+
+func servingSchema() map[string]schema.Attribute {
+	defaults := settings.Defaults()
+	return map[string]schema.Attribute{
+		"source": schema.StringAttribute{
+			MarkdownDescription: settings.Describe("kubelet.serving_certificates.source"),
+			Optional:            true,
+			Computed:            true,
+			Default:             stringdefault.StaticString(string(defaults.ServingSource)),
+			Validators:          []validator.String{stringvalidator.OneOf(settings.Sources()...)},
+		},
+		"validity": schema.StringAttribute{
+			MarkdownDescription: settings.Describe("kubelet.serving_certificates.validity"),
+			Optional:            true,
+			Computed:            true,
+			Default:             stringdefault.StaticString(settings.FormatValidity(defaults.ServingValidity)),
+			Validators:          []validator.String{validityValidator{}},
 		},
 	}
 }

@@ -1,0 +1,73 @@
+package provider
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+)
+
+func warnUnverified(diags *diag.Diagnostics) {
+	diags.AddAttributeWarning(verifyKubeletsPath, "The apiserver will not verify kubelets",
+		"With verify_kubelets = false, whoever can answer at a node's address can read and inject what passes through "+
+			"logs, exec, attach and port-forward. The kubelets get certificates that other clients can verify.")
+}
+
+const swapNotice = "New requests to the API are answered all the time. Connections that are held open, such as watches, " +
+	"logs -f and exec, end once or twice and have to be made again; clients such as kubectl and controllers watch again " +
+	"by themselves."
+
+// warnSteps shows what an apply will do where a user would want to know of it: what restarts, what is replaced, and a CA
+// that others may have to be told of. Terraform wraps lines, but none that begins with a space.
+func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
+	var paragraphs []string
+	swaps := false
+	for first := 0; first < len(steps); {
+		last := first
+		for last+1 < len(steps) && steps[last+1].Kind == steps[first].Kind {
+			last++
+		}
+		kind := steps[first].Kind
+		if noticeable(kind) {
+			paragraphs = append(paragraphs, explainSteps(steps, first, last))
+		}
+		swaps = swaps || kind.Effect() == apply.Swap
+		first = last + 1
+	}
+	if len(paragraphs) == 0 {
+		return
+	}
+	if swaps {
+		paragraphs = append(paragraphs, swapNotice)
+	}
+	count := fmt.Sprintf("%d steps", len(steps))
+	if len(steps) == 1 {
+		count = "1 step"
+	}
+	diags.AddAttributeWarning(path.Root("cluster"), count+" will be taken on the running cluster "+name,
+		strings.Join(paragraphs, "\n\n"))
+}
+
+func noticeable(kind apply.Kind) bool {
+	effect := kind.Effect()
+	return effect == apply.Swap || effect == apply.Restart || kind == apply.CreateIssuer
+}
+
+// explainSteps tells of the steps from first to last, which are of one kind: a line for each, and what they have in
+// common once.
+func explainSteps(steps []apply.Step, first, last int) string {
+	kind := steps[first].Kind
+	what := string(kind)
+	lines := []string{fmt.Sprintf("%s%s: %s.", strings.ToUpper(what[:1]), what[1:], kind.Effect())}
+	for i := first; i <= last; i++ {
+		lines = append(lines, fmt.Sprintf("- step %d, node %s: %s", i+1, steps[i].Node, steps[i].Reason))
+	}
+	ways := "Verified: " + kind.Verified() + "."
+	if undone := kind.Undone(); undone != "" {
+		ways += " Undone, if a later step fails: " + undone + "."
+	}
+	return strings.Join(append(lines, ways), "\n")
+}
