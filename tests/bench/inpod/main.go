@@ -1,0 +1,48 @@
+// Command inpod is the observer that runs in a pod. It writes what it sees to a file, a line for each record, because a
+// pod's log takes the way that is observed.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/bench/observer"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: inpod FILE")
+		os.Exit(2)
+	}
+	if err := run(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run finds the service's address where client-go looks for it: in the variables that the kubelet sets.
+func run(path string) error {
+	config, err := rest.InClusterConfig()
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	lines := json.NewEncoder(file)
+	err = observer.Run(ctx, config, func(record observer.Record) {
+		if err := lines.Encode(record); err != nil {
+			cancel(err)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}

@@ -1,0 +1,74 @@
+// Command bench measures what clients of the API notice while kubecomm replaces the apiservers of a running cluster, and
+// while somebody edits a manifest by hand. It prints figures and judges none: it fails only where it could not measure.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"k8s.io/klog/v2"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+)
+
+// The images that nodes and pods are made of.
+const (
+	nodeImageVariable    = "KUBECOMM_NODE_IMAGE"
+	agnhostImageVariable = "KUBECOMM_AGNHOST_IMAGE"
+)
+
+func main() {
+	controlPlanes := flag.Int("control-planes", 1, "how many control planes the cluster has, beside one worker")
+	requests := flag.Int("requests", 5000, "how many requests to make at least while the apiservers are replaced")
+	flag.Parse()
+	klog.LogToStderr(false) // the Kubernetes libraries report every session that ends
+	klog.SetOutput(io.Discard)
+	if err := runAndPrint(*controlPlanes, *requests); err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL:", err)
+		if failure, ok := errors.AsType[*cluster.CreateError](err); ok {
+			fmt.Fprintln(os.Stderr, strings.Join(failure.Evidence, "\n"))
+		}
+		os.Exit(1)
+	}
+}
+
+func runAndPrint(controlPlanes, requests int) error {
+	// An interrupted run takes its cluster down as well.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	result, err := run(ctx, controlPlanes, requests)
+	if err != nil {
+		return err
+	}
+	result.print(os.Stdout)
+	return nil
+}
+
+// run measures on a cluster of its own, which is gone afterwards.
+func run(ctx context.Context, controlPlanes, requests int) (result result, err error) {
+	for _, variable := range []string{nodeImageVariable, agnhostImageVariable} {
+		if os.Getenv(variable) == "" {
+			return result, fmt.Errorf("%s is not set to an image; make bench-swap sets it", variable)
+		}
+	}
+	program, err := buildObserver(ctx)
+	if err != nil {
+		return result, err
+	}
+	b, err := newBed(ctx, controlPlanes)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, b.delete(ctx)) }()
+	if err := b.deploy(ctx, program); err != nil {
+		return result, err
+	}
+	return measure(ctx, b, requests)
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/bench/observer"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/steady"
+)
+
+const (
+	applyLimit    = 10 * time.Minute
+	settleLimit   = 3 * time.Minute
+	countInterval = 2 * time.Second // long, because counting takes time on the nodes
+	// settledAnswers is how many answers in a row show that a client is well.
+	settledAnswers = 20
+)
+
+// The flag that the apply changes, and then somebody by hand.
+const (
+	changedFlag  = "profiling"
+	appliedValue = "false"
+	byHandValue  = "true"
+)
+
+// measure has observers everywhere, applies a change, and then makes the same by hand.
+func measure(ctx context.Context, b *bed, requests int) (result, error) {
+	observing, stop := context.WithCancel(ctx)
+	defer stop()
+	group, observing := errgroup.WithContext(observing)
+	places := b.observe(observing, group)
+	found := result{controlPlanes: len(b.cluster.ControlPlanes()), requested: requests}
+
+	if err := settle(observing, places, time.Now()); err != nil {
+		return found, err
+	}
+	var err error
+	if found.applied, err = applyChange(observing, b, places, requests); err != nil {
+		return found, err
+	}
+	if found.byHand, err = changeByHand(observing, b, places); err != nil {
+		return found, err
+	}
+	for _, place := range places {
+		records, err := place.records(ctx)
+		if err != nil {
+			return found, err
+		}
+		found.seen = append(found.seen, seen{place.name(), records})
+	}
+	stop()
+	return found, group.Wait()
+}
+
+// observe starts the observers on this machine. Those in pods run already.
+func (b *bed) observe(ctx context.Context, group *errgroup.Group) []place {
+	outside := &local{title: "outside, through the kubeconfig's port"}
+	writer := &local{title: fmt.Sprintf("outside, writing every %s", beatPace)}
+	group.Go(func() error { return outside.observe(ctx, b.config) })
+	group.Go(func() error { return writer.write(ctx, b.config) })
+	for _, session := range b.sessions(outside.keep) {
+		group.Go(func() error { session.run(ctx); return nil })
+	}
+	places := []place{outside, writer}
+	for _, node := range b.cluster.Nodes() {
+		places = append(places, pod{node})
+	}
+	return places
+}
+
+// settle waits until every client has had answers for a while, and everything held is held.
+func settle(ctx context.Context, places []place, since time.Time) error {
+	for _, place := range places {
+		options := wait.Options{Limit: settleLimit, Every: time.Second}
+		err := wait.Until(ctx, "clients to be well: "+place.name(), options, func(ctx context.Context) error {
+			records, err := place.records(ctx)
+			if err != nil {
+				return err
+			}
+			return checkWell(records, since)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkWell(records []observer.Record, since time.Time) error {
+	answers := answersOf(records)
+	if len(answers) < settledAnswers {
+		return fmt.Errorf("only %d answers", len(answers))
+	}
+	answers = answers[len(answers)-settledAnswers:]
+	if answers[0].Asked.Before(since) {
+		return fmt.Errorf("fewer than %d answers since", settledAnswers)
+	}
+	for _, answer := range answers {
+		if answer.Error != "" {
+			return errors.New(answer.Error)
+		}
+	}
+	for thing, last := range lastTurns(momentsOf(records)) {
+		if last.What != observer.Began {
+			return fmt.Errorf("%s: %s: %s", thing, last.What, last.Why)
+		}
+	}
+	return nil
+}
+
+// lastTurns says of each thing how it last began, ended or was refused.
+func lastTurns(moments []observer.Moment) map[string]observer.Moment {
+	last := map[string]observer.Moment{}
+	for _, moment := range moments {
+		switch moment.What {
+		case observer.Began, observer.Ended, observer.Refused:
+			last[moment.Thing] = moment
+		}
+	}
+	return last
+}
+
+// applyChange is what a terraform apply does. It returns when enough requests were made since it began.
+func applyChange(ctx context.Context, b *bed, places []place, requests int) (change, error) {
+	want := settings.Defaults()
+	want.APIServerFlags = map[string][]string{changedFlag: {appliedValue}}
+	before, err := count(ctx, places)
+	if err != nil {
+		return change{}, err
+	}
+	made := change{title: "kubecomm replaces every kube-apiserver", window: steady.Window{From: time.Now()}}
+	limited, cancel := context.WithTimeout(ctx, applyLimit)
+	defer cancel()
+	_, err = apply.Apply(limited, apply.On(b.cluster), apply.Options{
+		Settings: want, Now: time.Now, Progress: func(p apply.Progress) { made.marks = append(made.marks, markOf(p)) },
+	})
+	if err != nil {
+		return change{}, err
+	}
+	made.took = time.Since(made.window.From)
+	made.marks = append(made.marks, mark{time.Now(), "the apply has ended"})
+	options := wait.Options{Limit: applyLimit, Every: countInterval}
+	err = wait.Until(ctx, fmt.Sprintf("%d requests", requests), options, func(ctx context.Context) error {
+		now, err := count(ctx, places)
+		if err == nil && now-before < requests {
+			err = fmt.Errorf("only %d since the apply began", now-before)
+		}
+		return err
+	})
+	if err == nil {
+		err = settle(ctx, places, made.window.From)
+	}
+	made.window.To = time.Now()
+	return made, err
+}
+
+func count(ctx context.Context, places []place) (int, error) {
+	total := 0
+	for _, place := range places {
+		answers, err := place.answers(ctx)
+		if err != nil {
+			return 0, err
+		}
+		total += answers
+	}
+	return total, nil
+}
+
+// mark says what began at a moment.
+type mark struct {
+	at   time.Time
+	what string
+}
+
+func markOf(p apply.Progress) mark {
+	what := string(p.Event)
+	switch {
+	case p.Phase != "":
+		what = p.Phase
+	case p.Note != "":
+		what += " " + p.Note
+	}
+	if p.Step.Node != "" {
+		what = fmt.Sprintf("%s: %s: %s", p.Step.Node, p.Step.Kind, what)
+	}
+	return mark{time.Now(), what}
+}
