@@ -89,7 +89,10 @@ func repairsTheFlag(ctx context.Context, t *testing.T, q *quickstart) {
 			at(after, "nodes", node, "kubelet_serving_certificate"), "the certificates are no part of this")
 	}
 
-	assert.Contains(t, q.apply(ctx, t), "The apiserver of cluster "+q.name+" will be replaced")
+	output := q.apply(ctx, t)
+	assert.Contains(t, output, "1 step will be taken on the running cluster "+q.name)
+	assert.Contains(t, output, "Replace the kube-apiserver: ")
+	assert.Contains(t, output, "- step 1, node "+server+": ")
 	q.nothingToDo(ctx, t)
 }
 
@@ -111,7 +114,7 @@ func repairsTheCertificate(ctx context.Context, t *testing.T, q *quickstart) {
 	assert.Equal(t, at(before, "nodes", server), at(after, "nodes", server), "the control plane is no part of this")
 
 	output := q.apply(ctx, t)
-	assert.NotContains(t, output, "will be replaced", "certificates are taken up by running processes")
+	assert.NotContains(t, output, "on the running cluster", "certificates are taken up by running processes")
 	require.NoError(t, readLog(ctx, t, c))
 	q.nothingToDo(ctx, t)
 	q.collectKeys(ctx, t)

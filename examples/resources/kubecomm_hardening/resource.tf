@@ -3,12 +3,13 @@ resource "kubecomm_hardening" "dev" {
   cluster = "dev"
 }
 
-# The same, with everything that can be set at its default but the certificates' lifetime.
+# With more than the defaults. What is left out stays as it was before, and goes back to that when it is taken out.
 resource "kubecomm_hardening" "staging" {
   cluster = "staging"
 
   apiserver = {
     verify_kubelets = true
+    tls_min_version = "VersionTLS13"
   }
 
   kubelet = {
@@ -16,6 +17,14 @@ resource "kubecomm_hardening" "staging" {
       source   = "dedicated_ca"
       validity = "720h" # renewed by the first apply after two thirds of it
     }
+    tls_min_version = "VersionTLS12"
+    tls_cipher_suites = [
+      "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", # which HTTP/2 demands
+      "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+      "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+      "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    ]
+    max_parallel_restarts = 5
   }
 
   timeouts = {
