@@ -3,6 +3,8 @@ package apply
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 
@@ -42,9 +44,22 @@ func instanceOf(ctx context.Context, node Node, container, file string) instance
 	return server
 }
 
-// flags are those that the instance's process was started with.
-func (i instance) flags(ctx context.Context) (controlplane.Flags, error) {
-	return runningAPIServerFlags(ctx, i.node, i.container)
+// listenerScript prints the command line of the process that listens on a port.
+const listenerScript = `pid=$(ss --no-header --tcp --listening --numeric --processes "sport = :$1" |
+  sed -n 's/.*"kube-apiserver",pid=\([0-9]*\),.*/\1/p' | head -n 1) || exit
+[ -n "$pid" ] || exit 44
+exec cat "/proc/$pid/cmdline"`
+
+// listenerFlags are those that the process was started with which listens on the instance's port.
+func (i instance) listenerFlags(ctx context.Context) (controlplane.Flags, error) {
+	cmdline, err := runUnlessAbsent(ctx, i.node, listenerScript, i.port)
+	if errors.Is(err, errNotRunning) {
+		return nil, fmt.Errorf("no kube-apiserver listens on port %s of node %s: %w", i.port, i.node.Name(), ErrAPIUnavailable)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the flags of the %s on node %s: %w", i.container, i.node.Name(), err)
+	}
+	return controlplane.ParseCommandLine(cmdline), nil
 }
 
 // apiClient talks to one instance as the cluster's administrator. It dials the node's loopback address, which traffic

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -33,8 +32,8 @@ func (e *LockedError) Error() string {
 }
 
 // lockScript holds a cluster's lock, and writes its journal, as long as its input is open: the end of whoever opened it
-// ends it, whatever that end was. It says `waiting HOLDER` when it has to wait, `held HOLDER` when it waited in vain and
-// `locked` once it has the lock. Each line of input is then appended to the journal; `end` removes the journal. Each is
+// ends it, whatever that end was. It says `waiting HOLDER` when it has to wait, `held HOLDER` when it waited in vain,
+// `journal LINE` for each line that an earlier holder left, and `locked` once it has the lock. Each line of input is then appended to the journal; `end` removes the journal. Each is
 // answered with `ok` when it is on disk.
 const lockScript = `lock=$1 journal=$2 limit=$3 holder=$4
 until=$((SECONDS + limit))
@@ -49,6 +48,7 @@ while :; do
 done
 trap 'rm -f -- "$lock"' EXIT
 printf '%s' "$holder" >"$lock"
+[ ! -e "$journal" ] || sed 's/^/journal /' "$journal"
 echo locked
 folder=$(dirname -- "$journal")
 while IFS= read -r line; do
@@ -68,9 +68,10 @@ const lockFile = "/run/kubecomm.lock"
 // lock is a cluster's lock, held, and with it the journal on the first control plane.
 type lock struct {
 	mu      sync.Mutex
-	stream  io.ReadWriteCloser
+	stream  cluster.Stream
 	answers *bufio.Scanner
 	node    string
+	journal []string // lines that an earlier holder left
 }
 
 // takeLock waits for the cluster's lock. It tells waiting of who holds it. Its error may be a *LockedError.
@@ -94,14 +95,16 @@ func takeLock(ctx context.Context, target Target, operation string, options Opti
 	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
 	defer stop()
 	for l.answers.Scan() {
-		what, who, _ := strings.Cut(l.answers.Text(), " ")
+		what, rest, _ := strings.Cut(l.answers.Text(), " ")
 		switch what {
+		case "journal":
+			l.journal = append(l.journal, rest)
 		case "locked":
 			return l, nil
 		case "waiting":
-			waiting(who)
+			waiting(rest)
 		case "held":
-			return nil, errors.Join(&LockedError{target.Name, who, time.Since(start)}, stream.Close())
+			return nil, errors.Join(&LockedError{target.Name, rest, time.Since(start)}, stream.Close())
 		}
 	}
 	err = errors.Join(context.Cause(ctx), l.answers.Err(), stream.Close())
@@ -142,19 +145,27 @@ func (l *lock) record(e entry) error {
 // endJournal says that nothing is left to finish or to undo.
 func (l *lock) endJournal() error { return l.say("end") }
 
-// say fails where the lock is lost, too.
+// errLockLost says that the process that held the lock on the node has gone, or can't be reached.
+var errLockLost = errors.New("the lock is lost")
+
+// answerLimit is how long the node may take to write a line to its disk.
+const answerLimit = 30 * time.Second
+
+// say returns errLockLost, wrapped, where nobody answers.
 func (l *lock) say(line string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, err := io.WriteString(l.stream, line+"\n"); err != nil {
-		return fmt.Errorf("writing the journal on node %s: %w", l.node, err)
+	_, err := io.WriteString(l.stream, line+"\n")
+	if err == nil {
+		err = l.stream.SetReadDeadline(time.Now().Add(answerLimit))
 	}
-	if !l.answers.Scan() {
-		err := l.answers.Err()
-		if err == nil {
+	if err == nil && !l.answers.Scan() {
+		if err = l.answers.Err(); err == nil {
 			err = io.ErrUnexpectedEOF
 		}
-		return fmt.Errorf("writing the journal on node %s: the lock is lost: %w", l.node, err)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the journal on node %s: %w: %w", l.node, errLockLost, err)
 	}
 	if answer := l.answers.Text(); answer != "ok" {
 		return fmt.Errorf("writing the journal %s on node %s failed; is its disk full?", journalFile, l.node)
@@ -178,23 +189,14 @@ func (i Interrupted) String() string {
 	return fmt.Sprintf("%s, at %q, phase %q", i.Operation, i.Step, i.Phase)
 }
 
-// readJournal returns what an earlier apply left unfinished, or nil.
-func readJournal(ctx context.Context, node Node) (*Interrupted, error) {
-	file, err := node.ReadFile(ctx, journalFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// parseJournal returns what an earlier apply left unfinished, or nil. It overlooks a last line that a crash cut short.
+func parseJournal(lines []string) *Interrupted {
+	if len(lines) == 0 {
+		return nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return parseJournal(file.Data), nil
-}
-
-// parseJournal overlooks a last line that a crash cut short.
-func parseJournal(data []byte) *Interrupted {
 	found := &Interrupted{Operation: "an apply whose journal can't be read"}
 	var steps []string
-	for line := range strings.Lines(string(data)) {
+	for _, line := range lines {
 		var e entry
 		if json.Unmarshal([]byte(line), &e) != nil {
 			continue

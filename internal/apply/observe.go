@@ -45,18 +45,14 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, node := range target.Nodes {
-		group.Go(func() (err error) {
-			observed := &observation.Nodes[i]
-			*observed = NodeObservation{Name: node.Name(), Role: node.Role(), Addresses: node.Addresses()}
-			if err := observeKubelet(groupCtx, target, node, observed); err != nil || node.Role() != cluster.ControlPlane {
-				return err
-			}
-			if observed.APIServer, err = observeAPIServer(groupCtx, node); err != nil {
-				return err
-			}
-			issuers[i], err = observeIssuer(groupCtx, node)
-			return err
-		})
+		observed := &observation.Nodes[i]
+		*observed = NodeObservation{Name: node.Name(), Role: node.Role(), Addresses: node.Addresses()}
+		group.Go(func() error { return observeKubelet(groupCtx, target, node, observed) })
+		if node.Role() != cluster.ControlPlane {
+			continue
+		}
+		group.Go(func() (err error) { observed.APIServer, err = observeAPIServer(groupCtx, node); return err })
+		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
 	}
 	if err := group.Wait(); err != nil {
 		return Observation{}, fmt.Errorf("observing cluster %s: %w", target.Name, err)

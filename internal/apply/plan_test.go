@@ -262,13 +262,18 @@ func TestEveryKindSaysHowItWorksIsVerifiedAndUndone(t *testing.T) {
 }
 
 func TestAJournalTellsWhatWasUnderWay(t *testing.T) {
-	const start = `{"operation":"an apply by process 1 on a, since b","steps":["node x: s1","node y: s2"]}` + "\n"
-	for text, want := range map[string]string{
-		"":    "an apply whose journal can't be read, before its first step",
-		start: "an apply by process 1 on a, since b, before its first step",
-		start + `{"step":1,"phase":"p"}` + "\n" + `{"step":2,"phase":"q"}` + "\n" + `{"step":2,"ph`: `an apply by process 1 on a, since b, at "node y: s2", phase "q"`,
-		start + `{"step":3,"phase":"p"}` + "\n":                                                     "an apply by process 1 on a, since b, before its first step",
-	} {
-		require.Equal(t, want, parseJournal([]byte(text)).String())
+	const start = `{"operation":"an apply by process 1 on a, since b","steps":["node x: s1","node y: s2"]}`
+	tests := map[string]struct {
+		lines []string
+		want  string
+	}{
+		"nothing can be read":         {[]string{`{"ope`}, "an apply whose journal can't be read, before its first step"},
+		"it ended before a step":      {[]string{start}, "an apply by process 1 on a, since b, before its first step"},
+		"a step that is not there":    {[]string{start, `{"step":3,"phase":"p"}`}, "an apply by process 1 on a, since b, before its first step"},
+		"the last line was cut short": {[]string{start, `{"step":2,"phase":"q"}`, `{"step":1,"ph`}, `an apply by process 1 on a, since b, at "node y: s2", phase "q"`},
 	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { require.Equal(t, test.want, parseJournal(test.lines).String()) })
+	}
+	require.Nil(t, parseJournal(nil))
 }

@@ -99,14 +99,17 @@ func lastLog(ctx context.Context, server instance) string {
 }
 
 // startsScript prints when a manifest appeared, in nanoseconds since 1970, and what the runtime knows of its containers.
-const startsScript = `date --reference "$1" +%s%N && crictl --timeout 30s ps --all --output json --name "^$2$" \
+const startsScript = `systemctl is-active --quiet kubelet || exit 44
+date --reference "$1" +%s%N && crictl --timeout 30s ps --all --output json --name "^$2$" \
   --label io.kubernetes.pod.namespace=kube-system`
 
-// checkNotEnded finds an instance that keeps ending instead of becoming ready, which no waiting mends: one of the
-// containers that were started from the manifest ended, and so did another that was started in its place.
+// checkNotEnded finds what no waiting mends: an instance that keeps ending instead of becoming ready, which is one of
+// whose containers, started from the manifest, one ended and so did another in its place; or a kubelet that doesn't run.
 func checkNotEnded(ctx context.Context, server instance, file string) error {
-	args := []string{"sh", "-c", startsScript, "sh", file, server.container}
-	output, err := server.node.Run(ctx, cluster.Command{Args: args})
+	output, err := runUnlessAbsent(ctx, server.node, startsScript, file, server.container)
+	if errors.Is(err, errNotRunning) {
+		return wait.Final(fmt.Errorf("the kubelet doesn't run on node %s", server.node.Name()))
+	}
 	if err != nil {
 		return err
 	}

@@ -92,19 +92,22 @@ func Apply(ctx context.Context, target Target, options Options) (Observation, er
 	if err != nil {
 		return Observation{}, err
 	}
-	defer o.lock.release()
+	defer o.release()
 	observed, err := o.observeReady(ctx)
 	if err != nil {
 		return Observation{}, err
 	}
 	steps := Plan(observed, options.Settings)
-	if err := o.run(ctx, steps); err != nil {
-		return Observation{}, err
-	}
 	if len(steps) == 0 {
 		return observed, nil
 	}
+	if err := o.run(ctx, steps); err != nil {
+		return Observation{}, err
+	}
 	if observed, err = Observe(ctx, target, options.Now()); err != nil {
+		return Observation{}, err
+	}
+	if err := o.finish(ctx); err != nil {
 		return Observation{}, err
 	}
 	if left := Plan(observed, options.Settings); len(left) > 0 {
@@ -120,13 +123,16 @@ func Restore(ctx context.Context, target Target, options Options) error {
 	if err != nil {
 		return err
 	}
-	defer o.lock.release()
+	defer o.release()
 	o.restore = true
 	observed, err := o.observeReady(ctx)
 	if err != nil {
 		return err
 	}
-	return o.run(ctx, PlanRestore(observed))
+	if err := o.run(ctx, PlanRestore(observed)); err != nil {
+		return err
+	}
+	return o.finish(ctx)
 }
 
 // operation is an Apply or a Restore that has the cluster's lock.
@@ -166,28 +172,21 @@ func (o *operation) report(p Progress) {
 	o.options.Progress(p)
 }
 
+// release gives up the lock that is held at the end, which need not be the one of the beginning.
+func (o *operation) release() { o.lock.release() }
+
 // observeReady ends what an earlier apply left half done, waits for the API and observes.
 func (o *operation) observeReady(ctx context.Context) (Observation, error) {
-	interrupted, err := readJournal(ctx, o.target.controlPlanes()[0])
-	if err != nil {
-		return Observation{}, err
-	}
+	interrupted := parseJournal(o.lock.journal)
 	if interrupted != nil {
 		o.report(Progress{Event: Resumes, Note: interrupted.String()})
 	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return o.forget(groupCtx) })
 	for _, node := range o.target.controlPlanes() {
-		if err := settle(ctx, o.target, node); err != nil {
-			return Observation{}, err
-		}
-		options := wait.Options{Limit: apiLimit, Every: time.Second}
-		err := wait.Until(ctx, "the API", options, func(ctx context.Context) error {
-			return checkReady(ctx, o.target, realInstance(ctx, node))
-		})
-		if err != nil {
-			return Observation{}, fmt.Errorf("%w: %w", ErrAPIUnavailable, err)
-		}
+		group.Go(func() error { return o.makeReady(groupCtx, node) })
 	}
-	if err := o.forget(ctx); err != nil {
+	if err := group.Wait(); err != nil {
 		return Observation{}, err
 	}
 	observed, err := Observe(ctx, o.target, o.options.Now())
@@ -195,6 +194,20 @@ func (o *operation) observeReady(ctx context.Context) (Observation, error) {
 		err = o.lock.endJournal()
 	}
 	return observed, err
+}
+
+func (o *operation) makeReady(ctx context.Context, node Node) error {
+	if err := settle(ctx, o.target, node); err != nil {
+		return err
+	}
+	options := wait.Options{Limit: apiLimit, Every: time.Second}
+	err := wait.Until(ctx, "the API", options, func(ctx context.Context) error {
+		return checkReady(ctx, o.target, realInstance(ctx, node))
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAPIUnavailable, err)
+	}
+	return nil
 }
 
 // forget removes what was kept to undo an apply.
@@ -213,9 +226,6 @@ func (o *operation) forget(ctx context.Context) error {
 
 // run does the steps, or undoes all that it did.
 func (o *operation) run(ctx context.Context, steps []Step) error {
-	if len(steps) == 0 {
-		return nil
-	}
 	o.steps, o.works, o.phases = steps, make([]work, len(steps)), make([]string, len(steps))
 	lines := make([]string, len(steps))
 	for i, step := range steps {
@@ -233,6 +243,20 @@ func (o *operation) run(ctx context.Context, steps []Step) error {
 			return o.undo(ctx, failure)
 		}
 		first = last + 1
+	}
+	return nil
+}
+
+// finish makes sure that nothing of an operation goes on, and forgets it.
+func (o *operation) finish(ctx context.Context) error {
+	for _, node := range o.target.controlPlanes() {
+		ended, err := idle(ctx, node)
+		if err == nil && !ended {
+			err = errors.New("the trial could not be removed")
+		}
+		if err != nil {
+			return fmt.Errorf("ending the swap on node %s: %w", node.Name(), err)
+		}
 	}
 	if err := o.forget(ctx); err != nil {
 		return err
@@ -320,6 +344,10 @@ func (o *operation) undo(ctx context.Context, failure *StepError) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
+	if err := o.keepLock(ctx); err != nil {
+		failure.UndoErr = err
+		return failure
+	}
 	var problems []string
 	for i := len(o.works) - 1; i >= 0; i-- {
 		if o.works[i] == nil {
@@ -327,7 +355,6 @@ func (o *operation) undo(ctx context.Context, failure *StepError) error {
 		}
 		step := o.steps[i]
 		o.report(Progress{Event: Undoing, Number: i + 1, Step: step})
-		// That the journal can't be written is no reason to leave things half done.
 		_ = o.lock.record(entry{Step: i + 1, Phase: phaseUndoing})
 		if err := o.works[i].undo(ctx); err != nil {
 			problems = append(problems, fmt.Sprintf("node %s: %s: %v", step.Node, step.Kind, err))
@@ -338,7 +365,7 @@ func (o *operation) undo(ctx context.Context, failure *StepError) error {
 		failure.Undone = append(failure.Undone, step)
 	}
 	if len(problems) == 0 {
-		if err := errors.Join(o.forget(ctx), o.lock.endJournal()); err != nil {
+		if err := o.finish(ctx); err != nil {
 			problems = append(problems, err.Error())
 		}
 	}
@@ -346,4 +373,24 @@ func (o *operation) undo(ctx context.Context, failure *StepError) error {
 		failure.UndoErr = errors.New(strings.Join(problems, "\n"))
 	}
 	return failure
+}
+
+// keepLock makes sure that the lock is still held, and takes it again after the engine was away. Without it, somebody
+// else may be at work already.
+func (o *operation) keepLock(ctx context.Context) error {
+	if err := o.lock.record(entry{Phase: phaseUndoing}); !errors.Is(err, errLockLost) {
+		return nil // that the journal can't be written is no reason to leave things half done
+	}
+	o.lock.release()
+	what := fmt.Sprintf("the nodes of cluster %s, to undo what was done", o.target.Name)
+	return wait.Until(ctx, what, wait.Options{Limit: lockLimit, Every: time.Second}, func(ctx context.Context) error {
+		again, err := takeLock(ctx, o.target, o.name, o.options, func(string) {})
+		if _, locked := errors.AsType[*LockedError](err); locked {
+			return wait.Final(err)
+		}
+		if err == nil {
+			o.lock = again
+		}
+		return err
+	})
 }

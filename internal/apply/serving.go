@@ -28,8 +28,8 @@ type servingWork struct {
 func (w *servingWork) phases() []phase {
 	return []phase{
 		{"issue the certificate and keep the previous one", w.issue},
-		{"write the key", w.writeKey},
-		{"write the certificate", w.writeCertificate},
+		{"stage the key and the certificate", w.stage},
+		{"put the key and the certificate in place", w.install},
 		{"see what the kubelet serves", w.verify},
 	}
 }
@@ -53,16 +53,42 @@ func (w *servingWork) issue(ctx context.Context) (err error) {
 	return keep(ctx, w.node, w.observed.Files.CertFile, w.observed.Files.KeyFile)
 }
 
-// writeKey comes first. While only one of the two files is new they don't match; the kubelet then keeps what it serves
-// and tries again.
-func (w *servingWork) writeKey(ctx context.Context) error {
+// The staged files go with the checkpoint, so that a crash leaves no key behind for long.
+const (
+	stagedKey         = string(checkpoint) + "/staged.key"
+	stagedCertificate = string(checkpoint) + "/staged.crt"
+)
+
+func (w *servingWork) stage(ctx context.Context) error {
 	key := cluster.File{Data: w.issued.Key.Reveal(), Mode: privateMode}
-	return w.node.WriteFile(ctx, w.observed.Files.KeyFile, key)
+	if err := w.node.WriteFile(ctx, stagedKey, key); err != nil {
+		return err
+	}
+	certificate := cluster.File{Data: pki.EncodeBundle(w.issued.Certificate), Mode: publicMode}
+	return w.node.WriteFile(ctx, stagedCertificate, certificate)
 }
 
-func (w *servingWork) writeCertificate(ctx context.Context) error {
-	certificate := cluster.File{Data: pki.EncodeBundle(w.issued.Certificate), Mode: publicMode}
-	return w.node.WriteFile(ctx, w.observed.Files.CertFile, certificate)
+// installPairScript puts both files in place in next to no time, and runs to its end whatever becomes of who started it:
+// while only one of the two is new they don't match. A kubelet that runs then keeps what it serves and tries again, but
+// one that starts then could not.
+const installPairScript = `set -e
+cp --preserve=mode -- "$1" "$2.kubecomm"
+cp --preserve=mode -- "$3" "$4.kubecomm"
+sync -- "$2.kubecomm" "$4.kubecomm"
+mv -f -- "$2.kubecomm" "$2"
+mv -f -- "$4.kubecomm" "$4"
+rm -f -- "$1" "$3"`
+
+func (w *servingWork) install(ctx context.Context) error {
+	files := w.observed.Files
+	args := []string{
+		"setsid", "--wait", "sh", "-c", installPairScript, "sh",
+		stagedKey, files.KeyFile, stagedCertificate, files.CertFile,
+	}
+	if _, err := w.node.Run(ctx, cluster.Command{Args: args}); err != nil {
+		return fmt.Errorf("replacing %s and %s on node %s: %w", files.KeyFile, files.CertFile, w.node.Name(), err)
+	}
+	return nil
 }
 
 // verify judges the certificate as the apiserver will.

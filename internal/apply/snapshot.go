@@ -28,19 +28,22 @@ const notSavedStatus = 45
 // taken for an original.
 const saveScript = `set -e
 umask 077
-base=$1; shift
-for file; do
-  copy=$base$file
-  if [ -e "$copy" ] || [ -e "$copy.absent" ]; then continue; fi
-  mkdir -p -- "$(dirname -- "$copy")"
-  if [ -e "$file" ]; then
-    cp -aL -- "$file" "$copy.new"
-    sync -- "$copy.new"
-    mv -f -- "$copy.new" "$copy"
-  else
-    : >"$copy.absent"
-  fi
-done`
+save() {
+  base=$1; shift
+  for file; do
+    copy=$base$file
+    if [ -e "$copy" ] || [ -e "$copy.absent" ]; then continue; fi
+    mkdir -p -- "$(dirname -- "$copy")"
+    if [ -e "$file" ]; then
+      cp -aL -- "$file" "$copy.new"
+      sync -- "$copy.new"
+      mv -f -- "$copy.new" "$copy"
+    else
+      : >"$copy.absent"
+    fi
+  done
+}
+`
 
 // restoreScript puts files back with their owner, permissions and times.
 const restoreScript = `set -e
@@ -62,7 +65,7 @@ done`
 
 // save keeps the files as they are now, unless they were kept before.
 func (s snapshot) save(ctx context.Context, node Node, files ...string) error {
-	args := append([]string{"sh", "-c", saveScript, "sh", string(s)}, files...)
+	args := append([]string{"sh", "-c", saveScript + `save "$@"`, "sh", string(s)}, files...)
 	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("saving %v of node %s in %s: %w", files, node.Name(), s, err)
 	}
@@ -91,25 +94,25 @@ func (s snapshot) read(ctx context.Context, node Node, file string) (cluster.Fil
 // keep saves files that a step is about to change: what they are now, to undo the step, and as the baseline where they
 // have none yet. Undone, that baseline goes too.
 func keep(ctx context.Context, node Node, files ...string) error {
-	if err := checkpoint.save(ctx, node, append(baselineCopies(files), files...)...); err != nil {
-		return err
+	script := saveScript + `checkpoint=$1 baseline=$2; shift 2
+for file; do save "$checkpoint" "$baseline$file" "$baseline$file.absent" "$file"; done
+save "$baseline" "$@"`
+	args := append([]string{"sh", "-c", script, "sh", string(checkpoint), string(baseline)}, files...)
+	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
+		return fmt.Errorf("keeping %v of node %s: %w", files, node.Name(), err)
 	}
-	return baseline.save(ctx, node, files...)
+	return nil
 }
 
 // takeBack undoes keep and every change to the files since.
 func takeBack(ctx context.Context, node Node, files ...string) error {
-	err := checkpoint.restore(ctx, node, append(baselineCopies(files), files...)...)
+	var all []string
+	for _, file := range files {
+		all = append(all, string(baseline)+file, string(baseline)+file+".absent", file)
+	}
+	err := checkpoint.restore(ctx, node, all...)
 	if errors.Is(err, errNotSaved) {
 		return nil // the step didn't come that far
 	}
 	return err
-}
-
-func baselineCopies(files []string) []string {
-	var copies []string
-	for _, file := range files {
-		copies = append(copies, string(baseline)+file, string(baseline)+file+".absent")
-	}
-	return copies
 }

@@ -22,6 +22,9 @@ import (
 // its manifests every 20 s if it missed the change, and a busy machine is slow.
 const startLimit = 2 * time.Minute
 
+// startInterval is short, because each of the two starts of a swap takes a few seconds only.
+const startInterval = 100 * time.Millisecond
+
 // swap changes an apiserver without an outage: a trial instance with the new manifest is started beside the real one
 // and proved, new connections are sent to it, the real one is replaced and proved, and connections are sent back.
 type swap struct {
@@ -65,7 +68,7 @@ const (
 // choosePort also refuses a manifest whose own port is taken, because a trial, which has another, would not notice.
 func (s *swap) choosePort(ctx context.Context, manifest *controlplane.Manifest) (int, error) {
 	node := s.real.node
-	output, err := node.Run(ctx, cluster.Command{Args: []string{"sh", "-c", listeningScript}})
+	output, err := node.Run(ctx, cluster.Command{Args: []string{"flock", installLock, "sh", "-c", listeningScript}})
 	if err != nil {
 		return 0, fmt.Errorf("listing the ports in use on node %s: %w", node.Name(), err)
 	}
@@ -100,6 +103,8 @@ func (s *swap) stage(ctx context.Context) error {
 			securePortFlag: {s.trial.port},
 			// The trial must not write itself into the kubernetes service's endpoints.
 			"endpoint-reconciler-type": {"none"},
+			// Told to end, it ends its watches, and with them itself, instead of waiting for their clients.
+			"shutdown-watch-termination-grace-period": {"2s"},
 		},
 	})
 	trial, err := manifest.Bytes()
@@ -147,11 +152,11 @@ func (s *swap) waitProved(ctx context.Context, server instance, file string) err
 	}
 	want := manifest.Flags()
 	what := fmt.Sprintf("%s on node %s to be ready", server.container, server.node.Name())
-	err = wait.Until(ctx, what, wait.Options{Limit: startLimit}, func(ctx context.Context) error {
+	err = wait.Until(ctx, what, wait.Options{Limit: startLimit, Every: startInterval}, func(ctx context.Context) error {
 		if ready := checkReady(ctx, s.target, server); ready != nil {
 			return errors.Join(checkNotEnded(ctx, server, file), ready)
 		}
-		flags, err := server.flags(ctx)
+		flags, err := server.listenerFlags(ctx)
 		if err != nil {
 			return err
 		}
@@ -195,13 +200,14 @@ func drained(ctx context.Context, server instance) error {
 	})
 }
 
-// installLock is held by a running installScript, whose caller may be gone.
+// installLock is held by a script that changes what runs, whose caller may be gone.
 const installLock = "/run/kubecomm-install.lock"
 
 // installScript ends the real apiserver and puts a staged manifest in its place. It runs to its end by itself, whatever
-// becomes of who started it, so that the manifest is never missing for long. The kubelet must have forgotten the old
-// pod before it sees the new one: it would otherwise find it in the way and not look again for 10 to 15 s (Kubernetes
-// v1.37.1, pkg/kubelet/pod_workers.go, backOffPeriod and workerBackOffPeriodJitterFactor).
+// becomes of who started it, so that the manifest is never missing for long. The kubelet must have done with the old pod
+// before it sees the new one: it would otherwise find it in the way and not look again for 10 to 15 s (Kubernetes
+// v1.37.1, pkg/kubelet/pod_workers.go, allowPodStart, backOffPeriod and workerBackOffPeriodJitterFactor). The last that
+// can be seen of an old pod from outside is that its dead container is removed; the pod's cgroup goes before.
 const installScript = findScript + `set -e
 staged=$1 manifest=$2
 cp --preserve=mode,ownership -- "$staged" "$staged.ready"
@@ -211,8 +217,16 @@ if [ -n "$id" ]; then
   uid=$(crictl --timeout 30s inspect --output go-template --template '{{index .status.labels "io.kubernetes.pod.uid"}}' "$id")
   rm -f -- "$manifest"
   crictl --timeout 30s stop --timeout 2 "$id" >/dev/null 2>&1 || :
-  tries=300
-  while [ -d "/var/lib/kubelet/pods/$uid" ] && [ $tries -gt 0 ]; do sleep 0.1; tries=$((tries - 1)); done
+  tries=600
+  while [ $tries -gt 0 ] && find /sys/fs/cgroup -maxdepth 6 -type d -name "*pod$uid*" -print -quit | grep -q .; do
+    sleep 0.05
+    tries=$((tries - 1))
+  done
+  tries=40
+  while [ $tries -gt 0 ] && crictl --timeout 30s inspect --output go-template --template ok "$id" >/dev/null 2>&1; do
+    sleep 0.05
+    tries=$((tries - 1))
+  done
 fi
 touch -- "$staged.ready"
 mv -f -- "$staged.ready" "$manifest"`
@@ -231,33 +245,46 @@ func install(ctx context.Context, node Node, staged string) error {
 
 func (s *swap) sendBack(ctx context.Context) error { return moveTrafficBack(ctx, s.real.node) }
 
-// removeTrial ends the trial, and with it the swap.
+// endTrialScript ends the trial, and with it the swap. It runs to its end by itself.
+const endTrialScript = findScript + `rm -f -- "$1"
+id=$(find_container "$2")
+[ -z "$id" ] || crictl --timeout 30s stop --timeout 2 "$id"
+rm -rf -- "$3"`
+
+// removeTrial has the trial removed. What follows need not wait until it has ended: see idle.
 func (s *swap) removeTrial(ctx context.Context) error {
 	if err := drained(ctx, s.trial); err != nil {
 		return err
 	}
-	script := findScript + `rm -f -- "$1"
-id=$(find_container "$2")
-[ -z "$id" ] || crictl --timeout 30s stop --timeout 2 "$id" >/dev/null 2>&1
-rm -rf -- "$3"`
-	args := []string{"sh", "-c", script, "sh", trialFile, trialName, swapFolder}
+	script := `setsid flock "$1" sh -c "$2" sh "$3" "$4" "$5" >/dev/null 2>&1 </dev/null &`
+	args := []string{"sh", "-c", script, "sh", installLock, endTrialScript, trialFile, trialName, swapFolder}
 	if _, err := s.trial.node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("removing the trial on node %s: %w", s.trial.node.Name(), err)
 	}
 	return nil
 }
 
+const underWayStatus = 46
+
+// idle waits until no script of a swap runs on the node any more, whoever started it, and reports whether
+// every swap was ended.
+func idle(ctx context.Context, node Node) (ended bool, err error) {
+	script := `[ ! -e "$1" ] || exit 46`
+	args := []string{"flock", installLock, "sh", "-c", script, "sh", previousStaging}
+	_, err = node.Run(ctx, cluster.Command{Args: args})
+	if failure, ok := errors.AsType[*cluster.CommandError](err); ok && failure.Code == underWayStatus {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // underWay returns the swap that is under way on a node, or nil.
 func underWay(ctx context.Context, target Target, node Node) (*swap, error) {
-	previous, err := node.ReadFile(ctx, previousStaging)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	if ended, err := idle(ctx, node); ended || err != nil {
 		return nil, err
 	}
-	// What a crash left running would otherwise go on beside what follows.
-	if _, err := node.Run(ctx, cluster.Command{Args: []string{"flock", installLock, "true"}}); err != nil {
+	previous, err := node.ReadFile(ctx, previousStaging)
+	if err != nil {
 		return nil, err
 	}
 	next, err := node.ReadFile(ctx, nextStaging)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -35,7 +34,7 @@ type Node interface {
 	WriteFile(ctx context.Context, path string, file cluster.File) error
 	Remove(ctx context.Context, path string) error
 	Dial(ctx context.Context, address string) (net.Conn, error)
-	Attach(ctx context.Context, command cluster.Command) (io.ReadWriteCloser, error)
+	Attach(ctx context.Context, command cluster.Command) (cluster.Stream, error)
 }
 
 // Target is the cluster to work on.

@@ -58,5 +58,4 @@ func (c *nodeConn) RemoteAddr() net.Addr { return c.remote }
 func (c *nodeConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
-func (c *nodeConn) SetReadDeadline(t time.Time) error  { return c.reader.SetReadDeadline(t) }
 func (c *nodeConn) SetWriteDeadline(t time.Time) error { return c.writer.SetWriteDeadline(t) }

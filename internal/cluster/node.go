@@ -26,6 +26,9 @@ const (
 // commandLimit bounds a command on a node whose context has no earlier deadline.
 const commandLimit = 2 * time.Minute
 
+// cutLimit is how much longer than its limit a command may take until it is given up.
+const cutLimit = 10 * time.Second
+
 // Node is a container that is a Kubernetes node.
 type Node struct {
 	name      string
@@ -67,6 +70,9 @@ func (n *Node) exec(ctx context.Context, command Command, stdout, stderr io.Writ
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}
+	// A node that is paused can't end its commands itself.
+	ctx, cancel := context.WithTimeoutCause(ctx, limit+cutLimit, fmt.Errorf("the node didn't end a command after %s", limit))
+	defer cancel()
 	seconds := strconv.Itoa(int(math.Ceil(limit.Seconds())))
 	command.Args = append([]string{"timeout", "--kill-after=5", seconds}, command.Args...)
 	return n.execUnlimited(ctx, command, stdout, stderr)

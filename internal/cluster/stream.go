@@ -11,6 +11,12 @@ import (
 	"time"
 )
 
+// Stream is what Attach returns.
+type Stream interface {
+	io.ReadWriteCloser
+	SetReadDeadline(t time.Time) error
+}
+
 // stream is the standard input and output of a command that runs on a node.
 type stream struct {
 	reader, writer *os.File
@@ -24,7 +30,7 @@ type stream struct {
 // Attach starts a command on the node and returns its standard output and input. It lasts until it ends by itself, its
 // input is closed by Close, or the process that called Attach ends, however it does: the engine then closes the
 // command's input. A reader finds the command's failure, a *CommandError, in place of a bare end of file.
-func (n *Node) Attach(ctx context.Context, command Command) (io.ReadWriteCloser, error) {
+func (n *Node) Attach(ctx context.Context, command Command) (Stream, error) {
 	return n.attach(ctx, n.execUnlimited, command, func(err error) error { return err })
 }
 
@@ -81,6 +87,8 @@ func (s *stream) explain(err error) error {
 	}
 	return err
 }
+
+func (s *stream) SetReadDeadline(t time.Time) error { return s.reader.SetReadDeadline(t) }
 
 // closeLimit is how long a command may take to end by itself once its input is closed.
 const closeLimit = 5 * time.Second
