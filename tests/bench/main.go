@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -28,15 +27,25 @@ func main() {
 	controlPlanes := flag.Int("control-planes", 1, "how many control planes the cluster has, beside one worker")
 	requests := flag.Int("requests", 5000, "how many requests to make at least while the apiservers are replaced")
 	flag.Parse()
-	klog.LogToStderr(false) // the Kubernetes libraries report every session that ends
-	klog.SetOutput(io.Discard)
-	if err := runAndPrint(*controlPlanes, *requests); err != nil {
+	err := muteKlog()
+	if err == nil {
+		err = runAndPrint(*controlPlanes, *requests)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "FAIL:", err)
 		if failure, ok := errors.AsType[*cluster.CreateError](err); ok {
 			fmt.Fprintln(os.Stderr, strings.Join(failure.Evidence, "\n"))
 		}
 		os.Exit(1)
 	}
+}
+
+// muteKlog silences the Kubernetes libraries, which report every session that ends.
+func muteKlog() error {
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	return errors.Join(
+		flags.Set("logtostderr", "false"), flags.Set("stderrthreshold", "FATAL"), flags.Set("log_file", os.DevNull))
 }
 
 func runAndPrint(controlPlanes, requests int) error {

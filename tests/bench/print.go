@@ -36,12 +36,12 @@ func (r result) printChange(to io.Writer, c change) {
 	}
 	fmt.Fprintln(to)
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "client\trequests\tfailed\tlongest gap\tlongest outage")
+	fmt.Fprintln(table, "client\trequests\tfailed\tlongest gap\tsince\tlongest outage")
 	for _, seen := range r.seen {
 		report := steady.Summarize(answersOf(seen.records), c.window)
-		printCounts(table, seen.place, total{report.Requests, len(report.Failures), report.Longest, report.Outage})
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\n", seen.place, report.Requests, len(report.Failures),
+			milliseconds(report.Longest), c.offset(report.Since), milliseconds(report.Outage))
 	}
-	printCounts(table, "all", r.total(c))
 	_ = table.Flush()
 	for _, seen := range r.seen {
 		failures := steady.Summarize(answersOf(seen.records), c.window).Failures
@@ -51,10 +51,6 @@ func (r result) printChange(to io.Writer, c change) {
 		}
 	}
 	r.printHoldings(to, c)
-}
-
-func printCounts(table io.Writer, name string, t total) {
-	fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\n", name, t.requests, t.failed, milliseconds(t.longest), milliseconds(t.outage))
 }
 
 func (r result) printHoldings(to io.Writer, c change) {

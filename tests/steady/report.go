@@ -26,6 +26,7 @@ type Report struct {
 	Requests int
 	Failures []Failure
 	Longest  time.Duration // between two answers, or between one and the window's beginning or end
+	Since    time.Time     // when the longest gap began
 	Outage   time.Duration // the longest from a failed request to the next that didn't fail; 0 if none failed
 }
 
@@ -54,12 +55,18 @@ func Summarize(answers []Answer, window Window) Report {
 			report.Outage = max(report.Outage, answer.ended().Sub(failing))
 			failing = time.Time{}
 		}
-		report.Longest = max(report.Longest, answer.ended().Sub(last))
+		report.gap(last, answer.ended())
 		last = answer.ended()
 	}
-	report.Longest = max(report.Longest, window.To.Sub(last))
+	report.gap(last, window.To)
 	if !failing.IsZero() {
 		report.Outage = max(report.Outage, window.To.Sub(failing))
 	}
 	return report
+}
+
+func (r *Report) gap(from, to time.Time) {
+	if length := to.Sub(from); length > r.Longest {
+		r.Longest, r.Since = length, from
+	}
 }
