@@ -1,0 +1,188 @@
+package faults
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+)
+
+func itoa(number int) string { return strconv.Itoa(number) }
+
+// relay is a socket by which a provider reaches the engine. Cut, it is what an engine that restarts is to a provider:
+// all connections end, and none can be made. The machine's engine itself is not this test's to restart: other clusters'
+// nodes may end with it.
+type relay struct {
+	path   string
+	engine string
+
+	mu       sync.Mutex
+	listener net.Listener // nil while it is cut
+	open     map[net.Conn]bool
+}
+
+func newRelay(ctx context.Context, t *testing.T) *relay {
+	t.Helper()
+	address := os.Getenv("DOCKER_HOST")
+	if address == "" {
+		said, err := exec.CommandContext(ctx, "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}").Output()
+		if err != nil {
+			t.Skipf("the engine is no docker whose address could be asked for: %v", err)
+		}
+		address = strings.TrimSpace(string(said))
+	}
+	socket, isSocket := strings.CutPrefix(address, "unix://")
+	if !isSocket {
+		t.Skipf("the engine is at %s, which is no local socket", address)
+	}
+	// A socket's path may not be long, and a test's own folder is.
+	folder, err := os.MkdirTemp("", "faults")
+	require.NoError(t, err)
+	r := &relay{path: filepath.Join(folder, "engine.sock"), engine: socket, open: map[net.Conn]bool{}}
+	t.Cleanup(func() {
+		r.cut()
+		assert.NoError(t, os.RemoveAll(folder))
+	})
+	require.NoError(t, r.mend())
+	return r
+}
+
+func (r *relay) environment() string { return "DOCKER_HOST=unix://" + r.path }
+
+// mend lets connections be made.
+func (r *relay) mend() error {
+	listener, err := net.Listen("unix", r.path)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.listener = listener
+	r.mu.Unlock()
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go r.forward(client)
+		}
+	}()
+	return nil
+}
+
+// cut ends all connections, and removes the socket.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.listener != nil {
+		_ = r.listener.Close()
+		r.listener = nil
+	}
+	for connection := range r.open {
+		_ = connection.Close()
+	}
+}
+
+func (r *relay) forward(client net.Conn) {
+	server, err := net.Dial("unix", r.engine)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	r.keep(client, server)
+	defer r.drop(client, server)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		copyHalf(client, server)
+	}()
+	copyHalf(server, client)
+	<-answered
+}
+
+// copyHalf passes the end of one direction on, and leaves the other open.
+func copyHalf(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	if half, ok := to.(*net.UnixConn); ok {
+		_ = half.CloseWrite()
+	}
+}
+
+func (r *relay) keep(connections ...net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, connection := range connections {
+		r.open[connection] = true
+		if r.listener == nil { // it was cut meanwhile
+			_ = connection.Close()
+		}
+	}
+}
+
+func (r *relay) drop(connections ...net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, connection := range connections {
+		_ = connection.Close()
+		delete(r.open, connection)
+	}
+}
+
+const noEngine = "Cannot connect to the Docker daemon at unix://"
+
+// engineGone takes the engine away until the apply has given up.
+func (s *suite) engineGone(ctx context.Context, t *testing.T) {
+	t.Helper()
+	r := newRelay(ctx, t)
+	requests, requireOldServer := s.ask(ctx, t), s.unchanged(ctx, t)
+	a := s.start(ctx, t, order{Settings: everything()}, r.environment())
+	a.reach(ctx, t, begins(apply.ReplaceAPIServer, "replace the kube-apiserver"))
+	r.cut()
+	ended := a.finish(ctx, t)
+
+	t.Log(ended.Error)
+	require.NotNil(t, ended.Step)
+	assert.Equal(t, apply.ReplaceAPIServer, ended.Step.Kind)
+	assert.Equal(t, "replace the kube-apiserver", ended.Phase)
+	require.Contains(t, ended.Error, noEngine)
+	assert.Empty(t, ended.Undone)
+	assert.Contains(t, ended.UndoErr, noEngine)
+	requireOldServer()
+	assert.Contains(t, s.repair(ctx, t).note(apply.Resumes), "an apply by process "+itoa(a.pid()))
+	requireAllAnswered(t, requests)
+}
+
+// engineRestarted takes the engine away until the step has failed.
+func (s *suite) engineRestarted(ctx context.Context, t *testing.T) {
+	t.Helper()
+	r := newRelay(ctx, t)
+	requests, requireOldServer := s.ask(ctx, t), s.unchanged(ctx, t)
+	a := s.start(ctx, t, order{Settings: everything()}, r.environment())
+	a.reach(ctx, t, begins(apply.ReplaceAPIServer, "replace the kube-apiserver"))
+	r.cut()
+	a.reach(ctx, t, func(p apply.Progress) bool { return p.Event == apply.Failed })
+	require.NoError(t, r.mend())
+	ended := a.finish(ctx, t)
+
+	t.Log(ended.Error)
+	require.NotNil(t, ended.Step)
+	assert.Equal(t, "replace the kube-apiserver", ended.Phase)
+	require.Contains(t, ended.Error, noEngine)
+	// The lock went with the connection.
+	assert.Contains(t, ended.UndoErr, "the lock is lost")
+	requireOldServer()
+	require.Equal(t, s.stock, s.readFiles(ctx, t))
+	assert.Contains(t, s.repair(ctx, t).note(apply.Resumes), "an apply by process "+itoa(a.pid()))
+	requireAllAnswered(t, requests)
+}
