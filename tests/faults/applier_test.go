@@ -185,14 +185,14 @@ func (a *applier) next(ctx context.Context, t *testing.T, timer <-chan time.Time
 }
 
 // reach lets the applier go on until an event that is sought, at which it then halts.
-func (a *applier) reach(ctx context.Context, t *testing.T, sought func(apply.Progress) bool) apply.Progress {
+func (a *applier) reach(ctx context.Context, t *testing.T, sought func(apply.Progress) bool) {
 	t.Helper()
 	for {
 		m, err := a.next(ctx, t, nil)
 		require.NoError(t, err)
 		require.Nil(t, m.Outcome, "the applier ended before what was sought: %+v", m.Outcome)
 		if sought(*m.Progress) {
-			return *m.Progress
+			return
 		}
 	}
 }

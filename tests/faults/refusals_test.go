@@ -53,7 +53,7 @@ func refusals() []refusal {
 			phase: provingTrial, says: []string{"Unauthorized", "x509: certificate has expired or is not yet valid"},
 		},
 		{
-			name:  "cipher suites that exclude what HTTP/2 demands",
+			name:  "cipher suites that exclude what HTTP 2 demands",
 			flags: map[string]string{"tls-min-version": "VersionTLS12", "tls-cipher-suites": "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"},
 			phase: provingTrial, says: []string{"missing an HTTP/2-required AES_128_GCM_SHA256 cipher"},
 		},

@@ -31,7 +31,7 @@ const (
 // suite has the cluster that all cases share, one after the other. Each finds it as it was created, and leaves it so; a
 // case that fails takes it down, and the next gets a new one of the same name.
 type suite struct {
-	ctx     context.Context //nolint:containedctx // of the whole run; every test takes its own from it
+	ctx     context.Context // of the whole run; every test takes its own from it
 	choice  choice
 	engine  *cluster.Engine
 	name    string
@@ -62,9 +62,9 @@ func newSuite(t *testing.T) *suite {
 }
 
 // test runs a case on a cluster that is as it was created.
-func (s *suite) test(t *testing.T, name string, do func(ctx context.Context, t *testing.T)) bool {
+func (s *suite) test(t *testing.T, name string, do func(ctx context.Context, t *testing.T)) {
 	t.Helper()
-	return t.Run(name, func(t *testing.T) {
+	t.Run(name, func(t *testing.T) {
 		if s.cluster == nil {
 			s.create(t)
 		}
