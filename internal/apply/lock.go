@@ -76,10 +76,7 @@ type lock struct {
 
 // takeLock waits for the cluster's lock. It tells waiting of who holds it. Its error may be a *LockedError.
 func takeLock(ctx context.Context, target Target, operation string, options Options, waiting func(holder string)) (*lock, error) {
-	limit := options.LockLimit
-	if limit == 0 {
-		limit = lockLimit
-	}
+	limit := options.lockLimit()
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}
@@ -109,6 +106,13 @@ func takeLock(ctx context.Context, target Target, operation string, options Opti
 	}
 	err = errors.Join(context.Cause(ctx), l.answers.Err(), stream.Close())
 	return nil, fmt.Errorf("taking the lock of cluster %s on node %s: %w", target.Name, node.Name(), err)
+}
+
+func (o Options) lockLimit() time.Duration {
+	if o.LockLimit == 0 {
+		return lockLimit
+	}
+	return o.LockLimit
 }
 
 // holder is what others are told of this process.

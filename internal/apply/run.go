@@ -383,7 +383,7 @@ func (o *operation) keepLock(ctx context.Context) error {
 	}
 	o.lock.release()
 	what := fmt.Sprintf("the nodes of cluster %s, to undo what was done", o.target.Name)
-	return wait.Until(ctx, what, wait.Options{Limit: lockLimit, Every: time.Second}, func(ctx context.Context) error {
+	return wait.Until(ctx, what, wait.Options{Limit: o.options.lockLimit(), Every: time.Second}, func(ctx context.Context) error {
 		again, err := takeLock(ctx, o.target, o.name, o.options, func(string) {})
 		if _, locked := errors.AsType[*LockedError](err); locked {
 			return wait.Final(err)
