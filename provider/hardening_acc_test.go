@@ -1,12 +1,9 @@
 package provider_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,10 +15,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 	"github.com/stretchr/testify/require"
-
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
 const hardeningAddress = "kubecomm_hardening.test"
@@ -57,11 +50,10 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 			ca.AddStateValue(hardeningAddress, at("kubelet_ca")),
 		)
 	}
-	drift := func(at tfjsonpath.Path, to knownvalue.Check) resource.ConfigPlanChecks {
-		return resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
-			plancheck.ExpectResourceAction(hardeningAddress, plancheck.ResourceActionUpdate),
-			plancheck.ExpectKnownValue(hardeningAddress, at, to),
-		}}
+	const floor = "tls_min_version = \"" + newVersion + "\""
+	apiserverFloor, kubeletFloor := at("apiserver", "tls_min_version"), at("kubelet", "tls_min_version")
+	kubelet := func(validity, more string) string {
+		return fmt.Sprintf("  kubelet = {\n    serving_certificates = { validity = %q }\n    %s\n  }\n", validity, more)
 	}
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(clock),
@@ -80,13 +72,16 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 			{
 				PreConfig:         func() { clock.now = time.Now() },
 				Config:            config(""),
-				ConfigPlanChecks:  drift(served("verified"), knownvalue.Bool(true)),
+				ConfigPlanChecks:  updates(changes(served("verified"), knownvalue.Bool(true), knownvalue.Bool(true))),
 				ConfigStateChecks: hardened(),
 			},
 			{
-				Config: config("  kubelet = { serving_certificates = { validity = \"720h\" } }\n"),
-				ConfigStateChecks: hardened(statecheck.ExpectKnownValue(hardeningAddress,
-					at("kubelet", "serving_certificates", "validity"), knownvalue.StringExact("720h"))),
+				Config: config(kubelet("720h", floor)),
+				ConfigStateChecks: hardened(
+					holds(at("kubelet", "serving_certificates", "validity"), knownvalue.StringExact("720h")),
+					holds(kubeletFloor, knownvalue.StringExact(newVersion)),
+					holds(apiserverFloor, knownvalue.Null()),
+				),
 			},
 			{
 				ResourceName:                         hardeningAddress,
@@ -96,24 +91,43 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 				ImportStateVerifyIdentifierAttribute: "cluster",
 			},
 			{
-				PreConfig:        lab.removeFlag,
-				Config:           config("  kubelet = { serving_certificates = { validity = \"43200m\" } }\n"),
-				ConfigPlanChecks: drift(at("apiserver", "verify_kubelets"), knownvalue.Bool(true)),
+				PreConfig: func() {
+					lab.removeFlag()
+					lab.lowerKubeletFloor()
+				},
+				Config: config(kubelet("43200m", floor) + "  apiserver = { " + floor + " }\n"),
+				ConfigPlanChecks: updates(
+					changes(at("apiserver", "verify_kubelets"), knownvalue.Bool(false), knownvalue.Bool(true)),
+					changes(apiserverFloor, knownvalue.Null(), knownvalue.StringExact(newVersion)),
+					changes(kubeletFloor, knownvalue.StringExact(oldVersion), knownvalue.StringExact(newVersion)),
+				),
+				ConfigStateChecks: []statecheck.StateCheck{
+					holds(apiserverFloor, knownvalue.StringExact(newVersion)),
+					holds(kubeletFloor, knownvalue.StringExact(newVersion)),
+				},
 			},
 			{
-				Config:           config("  kubelet = { serving_certificates = { validity = \"43200m\" } }\n"),
-				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
+				PreConfig: lab.editKubelet,
+				Config:    config(kubelet("43200m", floor) + "  apiserver = { " + floor + " }\n"),
+				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+					plancheck.ExpectResourceAction(hardeningAddress, plancheck.ResourceActionUpdate),
+					plancheck.ExpectUnknownValue(hardeningAddress, worker()),
+				}},
 			},
 			{
 				Config: config("  apiserver = { verify_kubelets = false }\n"),
 				ConfigStateChecks: []statecheck.StateCheck{
-					statecheck.ExpectKnownValue(hardeningAddress,
-						at("apiserver", "verify_kubelets"), knownvalue.Bool(false)),
-					statecheck.ExpectKnownValue(hardeningAddress, served("verified"), knownvalue.Bool(true)),
+					holds(at("apiserver", "verify_kubelets"), knownvalue.Bool(false)),
+					holds(served("verified"), knownvalue.Bool(true)),
+					holds(apiserverFloor, knownvalue.Null()),
+					holds(kubeletFloor, knownvalue.Null()),
 				},
 			},
 			{
-				PreConfig:   func() { t.Setenv("DOCKER_HOST", "unix:///nonexistent/engine.sock") },
+				PreConfig: func() {
+					lab.hasNoFloor()
+					t.Setenv("DOCKER_HOST", "unix:///nonexistent/engine.sock")
+				},
 				Config:      config("  apiserver = { verify_kubelets = false }\n"),
 				ExpectError: regexp.MustCompile(`The container engine does not answer`),
 			},
@@ -129,15 +143,6 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 	})
 }
 
-// at makes a path of its own each time: paths that tfjsonpath derives from the same one share memory.
-func at(keys ...string) tfjsonpath.Path {
-	path := tfjsonpath.New(keys[0])
-	for _, key := range keys[1:] {
-		path = path.AtMapKey(key)
-	}
-	return path
-}
-
 func TestAccHardeningRefusesBadInput(t *testing.T) {
 	tests := map[string]struct{ body, refusal string }{
 		"a cluster that does not exist":  {`cluster = "kubecomm-acc-nowhere"`, `There is no kind cluster kubecomm-acc-nowhere`},
@@ -146,7 +151,22 @@ func TestAccHardeningRefusesBadInput(t *testing.T) {
 		"a validity without a unit":      {serving(`validity = "8760"`), `(?s)"8760"\s+is not a duration`},
 		"a validity that is too short":   {serving(`validity = "10m"`), `(?s)10m is out\s+of bounds`},
 		"a validity that outlives a CA":  {serving(`validity = "100000h"`), `(?s)100000h is\s+out of bounds`},
-		"a switch that is not a boolean": {`cluster = "a"` + "\n" + `apiserver = { verify_kubelets = "maybe" }`, `(?s)a bool is required`},
+		"a switch that is not a boolean": {setting("apiserver", `verify_kubelets = "maybe"`), `(?s)a bool is required`},
+		"a version of TLS that is too old": {
+			setting("apiserver", `tls_min_version = "VersionTLS11"`), `(?s)apiserver\.tls_min_version.*"VersionTLS11"\s+is\s+none\s+of`,
+		},
+		"a cipher suite by OpenSSL's name": {
+			setting("kubelet", `tls_cipher_suites = ["ECDHE-RSA-AES128-GCM-SHA256"]`), `(?s)kubelet\.tls_cipher_suites.*no\s+cipher\s+suite`,
+		},
+		"no cipher suite": {setting("kubelet", `tls_cipher_suites = []`), `the list is\s+empty`},
+		"a cipher suite that HTTP/2 can't do with": {
+			setting("apiserver", `tls_cipher_suites = ["TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"]`), `lacks\s+what\s+HTTP/2\s+demands`,
+		},
+		"cipher suites with TLS 1.3": {
+			setting("kubelet", "tls_min_version = \"VersionTLS13\"\ntls_cipher_suites = [\"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\"]"),
+			`would\s+be\s+ignored`,
+		},
+		"no restart at all": {setting("kubelet", `max_parallel_restarts = 0`), `(?s)max_parallel_restarts.*at\s+least\s+1`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -161,78 +181,6 @@ func TestAccHardeningRefusesBadInput(t *testing.T) {
 	}
 }
 
-func serving(setting string) string {
-	return "cluster = \"a\"\nkubelet = { serving_certificates = { " + setting + " } }"
-}
+func setting(group, text string) string { return "cluster = \"a\"\n" + group + " = {\n" + text + "\n}" }
 
-// hardeningLab is a cluster to be hardened, and ways to break it by hand.
-type hardeningLab struct {
-	t    *testing.T
-	name string
-}
-
-func (l hardeningLab) create() {
-	ctx, cancel := context.WithTimeout(l.t.Context(), 5*time.Minute)
-	defer cancel()
-	l.delete()
-	l.t.Cleanup(l.delete)
-	_, err := cluster.NewEngine().Create(ctx, cluster.Spec{
-		Name:      l.name,
-		NodeImage: os.Getenv("KUBECOMM_NODE_IMAGE"),
-		Nodes:     []cluster.NodeSpec{{Role: cluster.ControlPlane}, {Role: cluster.Worker}},
-	}, cluster.CreateOptions{WaitForReady: true})
-	if failure, ok := errors.AsType[*cluster.CreateError](err); ok {
-		l.t.Log(strings.Join(failure.Evidence, "\n"))
-	}
-	require.NoError(l.t, err)
-}
-
-func (l hardeningLab) delete() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	require.NoError(l.t, cluster.NewEngine().Delete(ctx, l.name, ""))
-}
-
-// onControlPlane runs a script there.
-func (l hardeningLab) onControlPlane(script string) {
-	opened, err := cluster.NewEngine().Open(l.t.Context(), l.name)
-	require.NoError(l.t, err)
-	_, err = opened.ControlPlanes()[0].Run(l.t.Context(), cluster.Command{Args: []string{"sh", "-ec", script}})
-	require.NoError(l.t, err)
-}
-
-// eventually waits for a condition on what is observed of the cluster.
-func (l hardeningLab) eventually(what string, condition func(apply.Observation, error) error) {
-	options := wait.Options{Limit: 2 * time.Minute, Every: time.Second}
-	require.NoError(l.t, wait.Until(l.t.Context(), what, options, func(ctx context.Context) error {
-		opened, err := cluster.NewEngine().Open(ctx, l.name)
-		if err != nil {
-			return err
-		}
-		return condition(apply.Observe(ctx, apply.On(opened), time.Now()))
-	}))
-}
-
-const stopContainer = `id=$(crictl --timeout 30s ps --quiet --name '^kube-apiserver$'); [ -z "$id" ] || crictl --timeout 30s stop --timeout 2 "$id"`
-
-func (l hardeningLab) stopAPIServer() {
-	l.onControlPlane("systemctl stop kubelet\n" + stopContainer)
-}
-
-func (l hardeningLab) startAPIServer() {
-	l.onControlPlane("systemctl start kubelet")
-	l.eventually("the apiserver to run again", func(_ apply.Observation, err error) error { return err })
-}
-
-// removeFlag edits the manifest as an administrator would, and waits until the apiserver runs without the flag.
-func (l hardeningLab) removeFlag() {
-	l.onControlPlane(`sed '/--kubelet-certificate-authority=/d' /etc/kubernetes/manifests/kube-apiserver.yaml >/etc/kubernetes/edited
-mv /etc/kubernetes/edited /etc/kubernetes/manifests/kube-apiserver.yaml
-` + stopContainer)
-	l.eventually("the apiserver to run without the flag", func(observed apply.Observation, err error) error {
-		if err == nil && observed.Nodes[0].APIServer.KubeletCA() != "" {
-			err = errors.New("it has the flag")
-		}
-		return err
-	})
-}
+func serving(text string) string { return setting("kubelet", "serving_certificates = { "+text+" }") }
