@@ -105,16 +105,20 @@ func (w *kubeletWork) waitWorking(ctx context.Context) error {
 	})
 }
 
-// checkUnit finds a kubelet that ends as soon as it is started, which no waiting mends.
+// unitScript prints how the kubelet's last run ended, and whether it runs.
+const unitScript = `for property in Result ActiveState; do systemctl show --property $property --value kubelet; done`
+
+// checkUnit finds what no waiting mends: a kubelet that ends as soon as it is started, or that somebody stopped.
 func checkUnit(ctx context.Context, node Node) error {
-	output, err := node.Run(ctx, cluster.Command{Args: []string{
-		"systemctl", "show", "--property", "Result", "--value", "kubelet",
-	}})
+	output, err := node.Run(ctx, cluster.Command{Args: []string{"sh", "-c", unitScript}})
 	if err != nil {
 		return err
 	}
-	if result := strings.TrimSpace(string(output)); result != "success" {
+	switch result, state, _ := strings.Cut(strings.TrimSpace(string(output)), "\n"); {
+	case result != "success":
 		return wait.Final(fmt.Errorf("it ends as soon as it is started: %s", result))
+	case state == "inactive":
+		return wait.Final(fmt.Errorf("the kubelet doesn't run on node %s", node.Name()))
 	}
 	return nil
 }
