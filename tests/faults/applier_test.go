@@ -26,9 +26,10 @@ const orderVariable = "KUBECOMM_FAULTS_ORDER"
 
 // order is what an applier is to do.
 type order struct {
-	Cluster  string
-	Restore  bool
-	Settings settings.Settings
+	Cluster   string
+	Restore   bool
+	Settings  settings.Settings
+	LockLimit time.Duration
 }
 
 // message is a line that an applier prints: an event, or how it ended.
@@ -73,7 +74,7 @@ func (o order) do(progress func(apply.Progress)) error {
 	if err != nil {
 		return err
 	}
-	options := apply.Options{Settings: o.Settings, Now: time.Now, Progress: progress}
+	options := apply.Options{Settings: o.Settings, Now: time.Now, Progress: progress, LockLimit: o.LockLimit}
 	if o.Restore {
 		return apply.Restore(ctx, apply.On(found), options)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -139,50 +140,56 @@ func (r *relay) drop(connections ...net.Conn) {
 	}
 }
 
-const noEngine = "Cannot connect to the Docker daemon at unix://"
-
 // engineGone takes the engine away until the apply has given up.
 func (s *suite) engineGone(ctx context.Context, t *testing.T) {
 	t.Helper()
 	r := newRelay(ctx, t)
 	requests, requireOldServer := s.ask(ctx, t), s.unchanged(ctx, t)
-	a := s.start(ctx, t, order{Settings: everything()}, r.environment())
-	a.reach(ctx, t, begins(apply.ReplaceAPIServer, "replace the kube-apiserver"))
+	a := s.start(ctx, t, order{Settings: everything(), LockLimit: 3 * time.Second}, r.environment())
+	a.reach(ctx, t, begins(apply.ReplaceAPIServer, replacing))
 	r.cut()
 	ended := a.finish(ctx, t)
 
 	t.Log(ended.Error)
-	require.NotNil(t, ended.Step)
-	assert.Equal(t, apply.ReplaceAPIServer, ended.Step.Kind)
-	assert.Equal(t, "replace the kube-apiserver", ended.Phase)
-	require.Contains(t, ended.Error, noEngine)
+	requireFailedForEngine(t, ended)
 	assert.Empty(t, ended.Undone)
+	assert.Contains(t, ended.UndoErr, "for the nodes of cluster "+s.name+", to undo what was done")
 	assert.Contains(t, ended.UndoErr, noEngine)
 	requireOldServer()
 	assert.Contains(t, s.repair(ctx, t).note(apply.Resumes), "an apply by process "+itoa(a.pid()))
 	requireAllAnswered(t, requests)
 }
 
-// engineRestarted takes the engine away until the step has failed.
+// engineRestarted takes the engine away until the step has failed. The lock went with the connection, and is taken again.
 func (s *suite) engineRestarted(ctx context.Context, t *testing.T) {
 	t.Helper()
 	r := newRelay(ctx, t)
 	requests, requireOldServer := s.ask(ctx, t), s.unchanged(ctx, t)
 	a := s.start(ctx, t, order{Settings: everything()}, r.environment())
-	a.reach(ctx, t, begins(apply.ReplaceAPIServer, "replace the kube-apiserver"))
+	a.reach(ctx, t, begins(apply.ReplaceAPIServer, replacing))
 	r.cut()
 	a.reach(ctx, t, func(p apply.Progress) bool { return p.Event == apply.Failed })
 	require.NoError(t, r.mend())
 	ended := a.finish(ctx, t)
 
 	t.Log(ended.Error)
-	require.NotNil(t, ended.Step)
-	assert.Equal(t, "replace the kube-apiserver", ended.Phase)
-	require.Contains(t, ended.Error, noEngine)
-	// The lock went with the connection.
-	assert.Contains(t, ended.UndoErr, "the lock is lost")
+	requireFailedForEngine(t, ended)
+	assert.Empty(t, ended.UndoErr)
 	requireOldServer()
-	require.Equal(t, s.stock, s.readFiles(ctx, t))
-	assert.Contains(t, s.repair(ctx, t).note(apply.Resumes), "an apply by process "+itoa(a.pid()))
+	s.requireStock(ctx, t)
+	assert.Empty(t, s.repair(ctx, t).note(apply.Resumes))
 	requireAllAnswered(t, requests)
+}
+
+const (
+	replacing = "replace the kube-apiserver"
+	noEngine  = "Cannot connect to the Docker daemon at unix://"
+)
+
+func requireFailedForEngine(t *testing.T, ended outcome) {
+	t.Helper()
+	require.NotNil(t, ended.Step)
+	assert.Equal(t, apply.ReplaceAPIServer, ended.Step.Kind)
+	assert.Equal(t, replacing, ended.Phase)
+	require.Contains(t, ended.Error, noEngine)
 }

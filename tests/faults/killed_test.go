@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,11 +23,17 @@ func (s *suite) killed(t *testing.T) {
 		points = s.rehearse(ctx, t)
 	})
 	for _, p := range pick(s.choice, points, 2) {
-		if p.restore {
-			s.test(t, "in a restore, "+p.name, func(ctx context.Context, t *testing.T) { s.killRestore(ctx, t, p) })
+		if p.order.Restore {
+			s.test(t, p.name, func(ctx context.Context, t *testing.T) { s.killRestore(ctx, t, p) })
 		} else {
-			s.test(t, "in an apply, "+p.name, func(ctx context.Context, t *testing.T) { s.killApply(ctx, t, p) })
+			s.test(t, p.name, func(ctx context.Context, t *testing.T) { s.killApply(ctx, t, p) })
 		}
+	}
+	if s.choice.all {
+		s.test(t, "after all that, nothing is left", func(ctx context.Context, t *testing.T) {
+			s.requireStock(ctx, t)
+			s.requireNothing(ctx, t, deadScript)
+		})
 	}
 }
 
@@ -35,32 +42,38 @@ func (s *suite) rehearse(ctx context.Context, t *testing.T) []point {
 	t.Helper()
 	requests := s.ask(ctx, t)
 	steps := apply.Plan(s.observe(ctx, t), everything())
-	applied := s.record(ctx, t, order{Settings: everything()}, steps)
+	hardening, restoring := order{Settings: everything()}, order{Restore: true}
+	hardened := s.record(ctx, t, hardening, steps)
 	observed := s.observe(ctx, t)
 	require.Empty(t, apply.Plan(observed, everything()))
 	s.requireTraces(ctx, t)
-	restored := s.record(ctx, t, order{Restore: true}, apply.PlanRestore(observed))
+	restored := s.record(ctx, t, restoring, apply.PlanRestore(observed))
 	s.requireStock(ctx, t)
 	requireAllAnswered(t, requests)
 
-	points := applied.points(s, false)
-	require.GreaterOrEqual(t, len(points), leastPoints)
-	// A restore does what an apply does, in reverse: of its points, a few are enough at a time.
-	back := restored.points(s, true)
-	if s.choice.all {
-		const every = 5
-		for i := 0; i < len(back); i += every {
-			points = append(points, back[i])
-		}
-		return points
+	failing := order{Settings: everything()}
+	failing.Settings.APIServerFlags["no-such-flag"] = []string{"1"}
+	forth, back := hardened.points(s, "in an apply", hardening), restored.points(s, "in a restore", restoring)
+	undo := s.undoPoints(steps, failing)
+	require.GreaterOrEqual(t, len(worthwhile(forth)), leastPoints)
+	if !s.choice.all {
+		return slices.Concat(forth, back, undo)
 	}
-	return append(points, back...)
+	// Restores and undos do what applies do, in reverse: of their points, some are enough at a time.
+	points := worthwhile(forth)
+	for _, others := range [][]point{worthwhile(back), undo} {
+		const every = 4
+		for i := 0; i < len(others); i += every {
+			points = append(points, others[i])
+		}
+	}
+	return points
 }
 
 func (s *suite) killApply(ctx context.Context, t *testing.T, p point) {
 	t.Helper()
 	requests := s.ask(ctx, t)
-	a := s.killAt(ctx, t, order{Settings: everything()}, p)
+	a := s.killAt(ctx, t, p)
 	told := s.converge(ctx, t, everything())
 	requireResumed(t, told, "an apply", a, p)
 	s.restore(ctx, t)
@@ -71,7 +84,7 @@ func (s *suite) killRestore(ctx context.Context, t *testing.T, p point) {
 	t.Helper()
 	s.converge(ctx, t, everything())
 	requests := s.ask(ctx, t)
-	a := s.killAt(ctx, t, order{Restore: true}, p)
+	a := s.killAt(ctx, t, p)
 	told := s.restore(ctx, t)
 	requireResumed(t, told, "a restore", a, p)
 	requireAllAnswered(t, requests)

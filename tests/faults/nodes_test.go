@@ -87,7 +87,7 @@ func (s *suite) containerdRestarted(ctx context.Context, t *testing.T) {
 	_, err := apply.Apply(ctx, s.target(), apply.Options{Settings: everything(), Now: time.Now, Progress: func(p apply.Progress) {
 		if p.Event == apply.Begins && p.Step.Kind == apply.ReplaceAPIServer {
 			switch p.Phase {
-			case provingTrial, "replace the kube-apiserver":
+			case provingTrial, replacing:
 				run(ctx, t, s.controlPlane(), `systemctl restart containerd`)
 				restarted++
 			}
@@ -103,11 +103,11 @@ func (s *suite) containerdRestarted(ctx context.Context, t *testing.T) {
 func (s *suite) containerdStopped(ctx context.Context, t *testing.T) {
 	t.Helper()
 	requests, requireOldServer := s.ask(ctx, t), s.unchanged(ctx, t)
-	failure := s.applyWith(ctx, t, begins(apply.ReplaceAPIServer, "replace the kube-apiserver"), func() {
+	failure := s.applyWith(ctx, t, begins(apply.ReplaceAPIServer, replacing), func() {
 		run(ctx, t, s.controlPlane(), `systemctl stop containerd`)
 	})
 	run(ctx, t, s.controlPlane(), `systemctl start containerd`)
-	assert.Equal(t, "replace the kube-apiserver", failure.Phase)
+	assert.Equal(t, replacing, failure.Phase)
 	require.ErrorContains(t, failure.Err, "containerd.sock")
 	require.Error(t, failure.UndoErr, "no kubelet starts without containerd")
 	require.ErrorContains(t, failure.UndoErr, "node "+s.controlPlane().Name()+": "+string(apply.ConfigureKubelet))

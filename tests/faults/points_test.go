@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,11 +19,11 @@ const long = 500 * time.Millisecond
 // point is a moment at which a provider is killed.
 type point struct {
 	name    string
-	restore bool
+	order   order                     // what the provider does
 	reached func(apply.Progress) bool // the event at which it comes; nil for the very beginning
 	inside  time.Duration             // how long after that; 0 for at once
 	left    func(apply.Progress) bool // the event that ends what it is inside of
-	journal string                    // what the journal then says; empty if there is none
+	journal string                    // a part of what the journal then says; empty if there is none
 }
 
 // recorded is an apply or restore that was left to itself.
@@ -54,17 +55,18 @@ func (s *suite) record(ctx context.Context, t *testing.T, o order, steps []apply
 	}
 }
 
-// points are the beginning of every phase of every step, half of every long phase, and what comes before the first and
-// after the last of them.
-func (r recorded) points(s *suite, restore bool) []point {
+// points are the beginning and the half of every phase of every step, and what comes before the first and after the last
+// of them.
+func (r recorded) points(s *suite, during string, o order) []point {
 	points := []point{{
-		name: "before the first step", restore: restore,
+		name: during + ", before the first step", order: o,
 		inside: r.events[0].at.Sub(r.start) / 2, left: func(apply.Progress) bool { return true },
 	}}
 	for i, step := range r.steps {
 		for _, phase := range step.Kind.Phases() {
 			p := point{
-				name: fmt.Sprintf("step %d of %d, %s: %s: %s", i+1, len(r.steps), s.shorten(step.Node), step.Kind, phase), restore: restore,
+				name:  fmt.Sprintf("%s, step %d of %d, %s: %s: %s", during, i+1, len(r.steps), s.shorten(step.Node), step.Kind, phase),
+				order: o,
 				reached: func(p apply.Progress) bool {
 					return p.Event == apply.Begins && p.Number == i+1 && p.Phase == phase
 				},
@@ -72,16 +74,14 @@ func (r recorded) points(s *suite, restore bool) []point {
 				journal: string(step.Kind),
 			}
 			points = append(points, p)
-			if took := r.took(p); took >= long {
-				p.name += ", half done"
-				p.inside = took / 2
-				points = append(points, p)
-			}
+			p.name += ", half done"
+			p.inside = r.took(p) / 2
+			points = append(points, p)
 		}
 	}
 	done := 0
 	return append(points, point{
-		name: "after the last step", restore: restore,
+		name: during + ", after the last step", order: o,
 		reached: func(p apply.Progress) bool {
 			if p.Event == apply.Done {
 				done++
@@ -89,6 +89,27 @@ func (r recorded) points(s *suite, restore bool) []point {
 			return done == len(r.steps)
 		},
 		journal: string(r.steps[len(r.steps)-1].Kind),
+	})
+}
+
+// undoPoints are the beginnings of the ways back of an apply whose last step fails.
+func (s *suite) undoPoints(steps []apply.Step, o order) []point {
+	var points []point
+	for i, step := range steps {
+		points = append(points, point{
+			name:    fmt.Sprintf("in an undo, of step %d of %d, %s: %s", i+1, len(steps), s.shorten(step.Node), step.Kind),
+			order:   o,
+			reached: func(p apply.Progress) bool { return p.Event == apply.Undoing && p.Number == i+1 },
+			journal: "an apply",
+		})
+	}
+	return points
+}
+
+// worthwhile leaves out what is inside of phases that are over at once.
+func worthwhile(points []point) []point {
+	return slices.DeleteFunc(slices.Clone(points), func(p point) bool {
+		return strings.HasSuffix(p.name, "half done") && p.inside < long/2
 	})
 }
 
@@ -110,9 +131,9 @@ func (r recorded) took(p point) time.Duration {
 func (s *suite) shorten(node string) string { return strings.TrimPrefix(node, s.name+"-") }
 
 // killAt starts an applier and kills it there.
-func (s *suite) killAt(ctx context.Context, t *testing.T, o order, p point) *applier {
+func (s *suite) killAt(ctx context.Context, t *testing.T, p point) *applier {
 	t.Helper()
-	a := s.start(ctx, t, o)
+	a := s.start(ctx, t, p.order)
 	if p.reached != nil {
 		a.reach(ctx, t, p.reached)
 	}
