@@ -18,6 +18,15 @@ const (
 	checkpoint snapshot = stateFolder + "/undo"
 )
 
+// absent ends the name of what says that there was no file. It is another in each snapshot, because the checkpoint holds
+// copies of the baseline's, which must not be taken for its own.
+func (s snapshot) absent() string {
+	if s == checkpoint {
+		return ".missing"
+	}
+	return ".absent"
+}
+
 // errNotSaved says that a file was never saved, so there is nothing to go back to.
 var errNotSaved = errors.New("its original was never saved")
 
@@ -29,17 +38,17 @@ const notSavedStatus = 45
 const saveScript = `set -e
 umask 077
 save() {
-  base=$1; shift
+  base=$1 absent=$2; shift 2
   for file; do
     copy=$base$file
-    if [ -e "$copy" ] || [ -e "$copy.absent" ]; then continue; fi
+    if [ -e "$copy" ] || [ -e "$copy$absent" ]; then continue; fi
     mkdir -p -- "$(dirname -- "$copy")"
     if [ -e "$file" ]; then
       cp -aL -- "$file" "$copy.new"
       sync -- "$copy.new"
       mv -f -- "$copy.new" "$copy"
     else
-      : >"$copy.absent"
+      : >"$copy$absent"
     fi
   done
 }
@@ -47,10 +56,10 @@ save() {
 
 // restoreScript puts files back with their owner, permissions and times.
 const restoreScript = `set -e
-base=$1; shift
+base=$1 absent=$2; shift 2
 for file; do
   copy=$base$file
-  [ -e "$copy" ] || [ -e "$copy.absent" ] || exit 45
+  [ -e "$copy" ] || [ -e "$copy$absent" ] || exit 45
 done
 for file; do
   copy=$base$file
@@ -65,7 +74,7 @@ done`
 
 // save keeps the files as they are now, unless they were kept before.
 func (s snapshot) save(ctx context.Context, node Node, files ...string) error {
-	args := append([]string{"sh", "-c", saveScript + `save "$@"`, "sh", string(s)}, files...)
+	args := append([]string{"sh", "-c", saveScript + `save "$@"`, "sh", string(s), s.absent()}, files...)
 	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("saving %v of node %s in %s: %w", files, node.Name(), s, err)
 	}
@@ -75,7 +84,7 @@ func (s snapshot) save(ctx context.Context, node Node, files ...string) error {
 // restore puts files back as they were when they were saved. It returns errNotSaved, wrapped, and changes nothing if one
 // of them never was.
 func (s snapshot) restore(ctx context.Context, node Node, files ...string) error {
-	args := append([]string{"sh", "-c", restoreScript, "sh", string(s)}, files...)
+	args := append([]string{"sh", "-c", restoreScript, "sh", string(s), s.absent()}, files...)
 	_, err := node.Run(ctx, cluster.Command{Args: args})
 	if failure, ok := errors.AsType[*cluster.CommandError](err); ok && failure.Code == notSavedStatus {
 		err = errNotSaved
@@ -94,10 +103,12 @@ func (s snapshot) read(ctx context.Context, node Node, file string) (cluster.Fil
 // keep saves files that a step is about to change: what they are now, to undo the step, and as the baseline where they
 // have none yet. Undone, that baseline goes too.
 func keep(ctx context.Context, node Node, files ...string) error {
-	script := saveScript + `checkpoint=$1 baseline=$2; shift 2
-for file; do save "$checkpoint" "$baseline$file" "$baseline$file.absent" "$file"; done
-save "$baseline" "$@"`
-	args := append([]string{"sh", "-c", script, "sh", string(checkpoint), string(baseline)}, files...)
+	script := saveScript + `checkpoint=$1 missing=$2 baseline=$3 never=$4; shift 4
+for file; do save "$checkpoint" "$missing" "$baseline$file" "$baseline$file$never" "$file"; done
+save "$baseline" "$never" "$@"`
+	args := append([]string{
+		"sh", "-c", script, "sh", string(checkpoint), checkpoint.absent(), string(baseline), baseline.absent(),
+	}, files...)
 	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("keeping %v of node %s: %w", files, node.Name(), err)
 	}
@@ -108,7 +119,7 @@ save "$baseline" "$@"`
 func takeBack(ctx context.Context, node Node, files ...string) error {
 	var all []string
 	for _, file := range files {
-		all = append(all, string(baseline)+file, string(baseline)+file+".absent", file)
+		all = append(all, string(baseline)+file, string(baseline)+file+baseline.absent(), file)
 	}
 	err := checkpoint.restore(ctx, node, all...)
 	if errors.Is(err, errNotSaved) {
