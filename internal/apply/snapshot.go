@@ -119,7 +119,8 @@ save "$baseline" "$never" "$@"`
 func takeBack(ctx context.Context, node Node, files ...string) error {
 	var all []string
 	for _, file := range files {
-		all = append(all, string(baseline)+file, string(baseline)+file+baseline.absent(), file)
+		// The baseline is given up last: a node that crashes meanwhile must not take a changed file for an original.
+		all = append(all, file, string(baseline)+file, string(baseline)+file+baseline.absent())
 	}
 	err := checkpoint.restore(ctx, node, all...)
 	if errors.Is(err, errNotSaved) {
