@@ -35,7 +35,7 @@ func refusals() []refusal {
 		{
 			name: "a kubelet CA that is no PEM", prepare: prepare("not a certificate\n"),
 			flags: map[string]string{"kubelet-certificate-authority": preparedFile},
-			phase: provingTrial, says: []string{preparedFile},
+			phase: provingTrial, says: []string{"unable to load root certificates: unable to parse bytes as PEM block"},
 		},
 		{
 			name: "a client CA that the apiserver can't read", prepare: copyUnmounted,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -25,11 +26,13 @@ const nodeImageVariable = "KUBECOMM_NODE_IMAGE"
 const (
 	createLimit = 5 * time.Minute
 	deleteLimit = 2 * time.Minute
+	// restoreLimit is short: a new cluster takes a minute.
+	restoreLimit = 2 * time.Minute
 	caseLimit   = 8 * time.Minute // of the slowest case, several applies that wait in vain
 )
 
-// suite has the cluster that all cases share, one after the other. Each finds it as it was created, and leaves it so; a
-// case that fails takes it down, and the next gets a new one of the same name.
+// suite has the cluster that all cases share, one after the other. Where a case fails and the cluster can't be restored,
+// the next gets a new one of the same name.
 type suite struct {
 	ctx     context.Context // of the whole run; every test takes its own from it
 	choice  choice
@@ -70,7 +73,7 @@ func (s *suite) test(t *testing.T, name string, do func(ctx context.Context, t *
 		}
 		t.Cleanup(func() {
 			if t.Failed() {
-				s.delete(t)
+				s.salvage(t)
 			}
 		})
 		ctx, cancel := context.WithTimeout(s.ctx, caseLimit)
@@ -95,6 +98,28 @@ func (s *suite) create(t *testing.T) {
 	require.NoError(t, err)
 	s.cluster = created
 	s.stock = s.readFiles(ctx, t)
+}
+
+// salvage restores a cluster on which a case failed, or takes it down.
+func (s *suite) salvage(t *testing.T) {
+	t.Helper()
+	if s.cluster == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, restoreLimit)
+	defer cancel()
+	err := apply.Restore(ctx, s.target(), apply.Options{Now: time.Now})
+	for i := 0; err == nil && i < len(s.cluster.Nodes()); i++ {
+		node := s.cluster.Nodes()[i]
+		var found string
+		if found, err = output(ctx, node, filesScript); err == nil && found != s.stock[node.Name()] {
+			err = fmt.Errorf("node %s has %s, and had %s", node.Name(), found, s.stock[node.Name()])
+		}
+	}
+	if err != nil {
+		t.Logf("the cluster can't be restored: %v", err)
+		s.delete(t)
+	}
 }
 
 func (s *suite) delete(t *testing.T) {
