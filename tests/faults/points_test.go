@@ -14,7 +14,7 @@ import (
 )
 
 // long is what a phase takes at least that is worth being killed inside of.
-const long = 500 * time.Millisecond
+const long = time.Second
 
 // point is a moment at which a provider is killed.
 type point struct {

@@ -58,6 +58,7 @@ func newSuite(t *testing.T) *suite {
 	}
 	t.Cleanup(func() {
 		defer stop()
+		assert.NoError(t, context.Cause(ctx))
 		s.checkIsolation(t)
 		s.delete(t)
 	})
@@ -67,6 +68,9 @@ func newSuite(t *testing.T) *suite {
 // test runs a case on a cluster that is as it was created.
 func (s *suite) test(t *testing.T, name string, do func(ctx context.Context, t *testing.T)) {
 	t.Helper()
+	if s.ctx.Err() != nil {
+		return // interrupted, of which newSuite tells
+	}
 	t.Run(name, func(t *testing.T) {
 		if s.cluster == nil {
 			s.create(t)
@@ -84,7 +88,6 @@ func (s *suite) test(t *testing.T, name string, do func(ctx context.Context, t *
 
 func (s *suite) create(t *testing.T) {
 	t.Helper()
-	require.NoError(t, s.ctx.Err())
 	ctx, cancel := context.WithTimeout(s.ctx, createLimit)
 	defer cancel()
 	created, err := s.engine.Create(ctx, cluster.Spec{
