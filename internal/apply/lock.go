@@ -33,8 +33,8 @@ func (e *LockedError) Error() string {
 
 // lockScript holds a cluster's lock, and writes its journal, as long as its input is open: the end of whoever opened it
 // ends it, whatever that end was. It says `waiting HOLDER` when it has to wait, `held HOLDER` when it waited in vain,
-// `journal LINE` for each line that an earlier holder left, and `locked` once it has the lock. Each line of input is then appended to the journal; `end` removes the journal. Each is
-// answered with `ok` when it is on disk.
+// `journal LINE` for each line that an earlier holder left, and `locked` once it has the lock. Each line of input is then
+// appended to the journal; `end` removes the journal. Each is answered with `ok` when it is on disk.
 const lockScript = `lock=$1 journal=$2 limit=$3 holder=$4
 until=$((SECONDS + limit))
 while :; do

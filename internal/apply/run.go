@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,15 +64,16 @@ type StepError struct {
 }
 
 func (e *StepError) Error() string {
-	text := fmt.Sprintf("step %d of %d on cluster %s, node %s: %s: %s: %v",
+	var text strings.Builder
+	fmt.Fprintf(&text, "step %d of %d on cluster %s, node %s: %s: %s: %v",
 		e.Number, e.Of, e.Cluster, e.Step.Node, e.Step.Kind, e.Phase, e.Err)
 	for _, step := range e.Undone {
-		text += fmt.Sprintf("\nUndone: node %s: %s", step.Node, step.Kind)
+		fmt.Fprintf(&text, "\nUndone: node %s: %s", step.Node, step.Kind)
 	}
 	if e.UndoErr != nil {
-		text += fmt.Sprintf("\nUndoing failed: %v", e.UndoErr)
+		fmt.Fprintf(&text, "\nUndoing failed: %v", e.UndoErr)
 	}
-	return text
+	return text.String()
 }
 
 func (e *StepError) Unwrap() []error { return []error{e.Err, e.UndoErr} }
@@ -349,14 +351,14 @@ func (o *operation) undo(ctx context.Context, failure *StepError) error {
 		return failure
 	}
 	var problems []string
-	for i := len(o.works) - 1; i >= 0; i-- {
-		if o.works[i] == nil {
+	for i, work := range slices.Backward(o.works) {
+		if work == nil {
 			continue
 		}
 		step := o.steps[i]
 		o.report(Progress{Event: Undoing, Number: i + 1, Step: step})
 		_ = o.lock.record(entry{Step: i + 1, Phase: phaseUndoing})
-		if err := o.works[i].undo(ctx); err != nil {
+		if err := work.undo(ctx); err != nil {
 			problems = append(problems, fmt.Sprintf("node %s: %s: %v", step.Node, step.Kind, err))
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,11 +86,31 @@ func (s *swap) choosePort(ctx context.Context, manifest *controlplane.Manifest) 
 		firstTrialPort, lastTrialPort, node.Name())
 }
 
+// checkBindAddress refuses an apiserver that doesn't listen on every address: it is proved on the loopback address,
+// because connections to the node's own are sent to the trial meanwhile, which must have those.
+func checkBindAddress(manifest *controlplane.Manifest) error {
+	text, given := manifest.Flags().Get("bind-address")
+	if !given {
+		return nil
+	}
+	address, err := netip.ParseAddr(text)
+	if err == nil && !address.IsUnspecified() {
+		err = errors.New("it must listen on every address to be replaced without an outage")
+	}
+	if err != nil {
+		return fmt.Errorf("the kube-apiserver's --bind-address=%s: %w", text, err)
+	}
+	return nil
+}
+
 // stage writes what the swap needs where the kubelet does not look. The previous manifest comes last: from then on a
 // crash leaves something to finish.
 func (s *swap) stage(ctx context.Context) error {
 	manifest, err := controlplane.ParseManifest(s.next.Data, apiserver)
 	if err != nil {
+		return err
+	}
+	if err := checkBindAddress(manifest); err != nil {
 		return err
 	}
 	port, err := s.choosePort(ctx, manifest)
