@@ -65,14 +65,14 @@ func refusals() []refusal {
 		{
 			name:  "a TLS version that doesn't exist",
 			flags: map[string]string{"tls-min-version": "VersionTLS99"},
-			phase: provingTrial, says: []string{`unknown tls version "VersionTLS99"`},
+			phase: provingTrial, says: []string{`unknown tls version \"VersionTLS99\"`},
 		},
 		{
 			name: "an authentication configuration with a typo",
 			prepare: prepare("apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n" +
 				"anonymus:\n  enabled: false\n"),
 			flags: map[string]string{"authentication-config": preparedFile},
-			phase: provingTrial, says: []string{`unknown field "anonymus"`},
+			phase: provingTrial, says: []string{`unknown field \"anonymus\"`},
 		},
 		{
 			name: "an authorization configuration beside a mode",
@@ -94,7 +94,7 @@ func refusals() []refusal {
 		{
 			name:  "an admission plugin that doesn't exist",
 			flags: map[string]string{"enable-admission-plugins": "NodeRestriction,NoSuchPlugin"},
-			phase: provingTrial, says: []string{`"NoSuchPlugin" is unknown`},
+			phase: provingTrial, says: []string{`\"NoSuchPlugin\" is unknown`},
 		},
 		{
 			name:  "a port that etcd has",
@@ -121,13 +121,13 @@ func refusals() []refusal {
 			prepare: prepare("apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\n" +
 				"resources:\n- resources: [secrets]\n  provider:\n  - identity: {}\n"),
 			flags: map[string]string{"encryption-provider-config": preparedFile},
-			phase: provingTrial, says: []string{`unknown field "resources[0].provider"`},
+			phase: provingTrial, says: []string{`unknown field \"resources[0].provider\"`},
 		},
 		{
 			name:    "an audit policy with a typo",
 			prepare: prepare("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadat\n"),
 			flags:   map[string]string{"audit-policy-file": preparedFile, "audit-log-path": "-"},
-			phase:   provingTrial, says: []string{`Unsupported value: "Metadat"`},
+			phase:   provingTrial, says: []string{`Unsupported value: \"Metadat\"`},
 		},
 		{
 			name:   "a kubelet's cipher suite that doesn't exist",
@@ -137,7 +137,7 @@ func refusals() []refusal {
 		{
 			name:   "a kubelet's TLS version that doesn't exist",
 			fields: map[string]any{"tlsMinVersion": "VersionTLS99"},
-			phase:  seeing, says: []string{"it ends as soon as it is started", `unknown tls version "VersionTLS99"`},
+			phase:  seeing, says: []string{"it ends as soon as it is started", `unknown tls version \"VersionTLS99\"`},
 		},
 	}
 }
