@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -19,8 +20,6 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 )
 
-func itoa(number int) string { return strconv.Itoa(number) }
-
 // relay is a socket by which a provider reaches the engine. Cut, it is what an engine that restarts is to a provider:
 // all connections end, and none can be made. The machine's engine itself is not this test's to restart: other clusters'
 // nodes may end with it.
@@ -33,7 +32,21 @@ type relay struct {
 	open     map[net.Conn]bool
 }
 
-func newRelay(ctx context.Context, t *testing.T) *relay {
+func newRelay(t *testing.T, engine string) *relay {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "faults") //nolint:usetesting // a socket's path may not be as long as a test's folder's
+	require.NoError(t, err)
+	r := &relay{path: filepath.Join(folder, "engine.sock"), engine: engine, open: map[net.Conn]bool{}}
+	t.Cleanup(func() {
+		r.cut()
+		assert.NoError(t, os.RemoveAll(folder))
+	})
+	require.NoError(t, r.mend())
+	return r
+}
+
+// engineSocket is where the engine listens.
+func engineSocket(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	address := os.Getenv("DOCKER_HOST")
 	if address == "" {
@@ -47,19 +60,10 @@ func newRelay(ctx context.Context, t *testing.T) *relay {
 	if !isSocket {
 		t.Skipf("the engine is at %s, which is no local socket", address)
 	}
-	// A socket's path may not be long, and a test's own folder is.
-	folder, err := os.MkdirTemp("", "faults")
-	require.NoError(t, err)
-	r := &relay{path: filepath.Join(folder, "engine.sock"), engine: socket, open: map[net.Conn]bool{}}
-	t.Cleanup(func() {
-		r.cut()
-		assert.NoError(t, os.RemoveAll(folder))
-	})
-	require.NoError(t, r.mend())
-	return r
+	return socket
 }
 
-func (r *relay) environment() string { return "DOCKER_HOST=unix://" + r.path }
+func (r *relay) address() string { return "unix://" + r.path }
 
 // mend lets connections be made.
 func (r *relay) mend() error {
@@ -143,29 +147,29 @@ func (r *relay) drop(connections ...net.Conn) {
 // engineGone takes the engine away until the apply has given up.
 func (s *suite) engineGone(ctx context.Context, t *testing.T) {
 	t.Helper()
-	r := newRelay(ctx, t)
+	r := newRelay(t, engineSocket(ctx, t))
 	requests, requireOldServer := s.ask(ctx, t), s.unchanged(ctx, t)
-	a := s.start(ctx, t, order{Settings: everything(), LockLimit: 3 * time.Second}, r.environment())
+	a := s.start(ctx, t, order{Settings: everything(), LockLimit: 3 * time.Second}, "DOCKER_HOST="+r.address())
 	a.reach(ctx, t, begins(apply.ReplaceAPIServer, replacing))
 	r.cut()
 	ended := a.finish(ctx, t)
 
 	t.Log(ended.Error)
-	requireFailedForEngine(t, ended)
+	r.requireMissed(t, ended)
 	assert.Empty(t, ended.Undone)
 	assert.Contains(t, ended.UndoErr, "for the nodes of cluster "+s.name+", to undo what was done")
-	assert.Contains(t, ended.UndoErr, noEngine)
+	assert.Contains(t, ended.UndoErr, r.address())
 	requireOldServer()
-	assert.Contains(t, s.repair(ctx, t).note(apply.Resumes), "an apply by process "+itoa(a.pid()))
+	assert.Contains(t, s.repair(ctx, t).note(apply.Resumes), "an apply by process "+strconv.Itoa(a.pid()))
 	requireAllAnswered(t, requests)
 }
 
 // engineRestarted takes the engine away until the step has failed. The lock went with the connection, and is taken again.
 func (s *suite) engineRestarted(ctx context.Context, t *testing.T) {
 	t.Helper()
-	r := newRelay(ctx, t)
+	r := newRelay(t, engineSocket(ctx, t))
 	requests, requireOldServer := s.ask(ctx, t), s.unchanged(ctx, t)
-	a := s.start(ctx, t, order{Settings: everything()}, r.environment())
+	a := s.start(ctx, t, order{Settings: everything()}, "DOCKER_HOST="+r.address())
 	a.reach(ctx, t, begins(apply.ReplaceAPIServer, replacing))
 	r.cut()
 	a.reach(ctx, t, func(p apply.Progress) bool { return p.Event == apply.Failed })
@@ -173,7 +177,7 @@ func (s *suite) engineRestarted(ctx context.Context, t *testing.T) {
 	ended := a.finish(ctx, t)
 
 	t.Log(ended.Error)
-	requireFailedForEngine(t, ended)
+	r.requireMissed(t, ended)
 	assert.Empty(t, ended.UndoErr)
 	requireOldServer()
 	s.requireStock(ctx, t)
@@ -181,15 +185,51 @@ func (s *suite) engineRestarted(ctx context.Context, t *testing.T) {
 	requireAllAnswered(t, requests)
 }
 
-const (
-	replacing = "replace the kube-apiserver"
-	noEngine  = "Cannot connect to the Docker daemon at unix://"
-)
+const replacing = "replace the kube-apiserver"
 
-func requireFailedForEngine(t *testing.T, ended outcome) {
+// requireMissed sees that an apply ended because this was cut. Every client has words of its own for that.
+func (r *relay) requireMissed(t *testing.T, ended outcome) {
 	t.Helper()
 	require.NotNil(t, ended.Step)
 	assert.Equal(t, apply.ReplaceAPIServer, ended.Step.Kind)
 	assert.Equal(t, replacing, ended.Phase)
-	require.Contains(t, ended.Error, noEngine)
+	require.Contains(t, ended.Error, r.address())
+}
+
+func TestACutRelayEndsWhatGoesThroughItAndAnotherCanFollow(t *testing.T) {
+	engine, err := net.Listen("unix", newRelay(t, "").path+".real")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = engine.Close() })
+	go func() {
+		for {
+			connection, err := engine.Accept()
+			if err != nil {
+				return
+			}
+			go copyHalf(connection, connection)
+		}
+	}()
+	r := newRelay(t, engine.Addr().String())
+	client, err := net.Dial("unix", r.path)
+	require.NoError(t, err)
+	said := make([]byte, len("hello"))
+	echo := func() error {
+		if _, err := io.WriteString(client, "hello"); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(client, said)
+		return err
+	}
+	require.NoError(t, echo())
+
+	r.cut()
+	_, err = client.Read(said)
+	require.ErrorIs(t, err, io.EOF)
+	_, err = net.Dial("unix", r.path)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+
+	require.NoError(t, r.mend())
+	client, err = net.Dial("unix", r.path)
+	require.NoError(t, err)
+	require.NoError(t, echo())
 }

@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -142,7 +143,7 @@ func (s *suite) twoApplies(ctx context.Context, t *testing.T) {
 	requests := s.ask(ctx, t)
 	first := s.start(ctx, t, order{Settings: everything()})
 	first.reach(ctx, t, begins(apply.ReplaceAPIServer, provingTrial))
-	whose := "an apply by process " + itoa(first.pid()) + " on "
+	whose := "an apply by process " + strconv.Itoa(first.pid()) + " on "
 
 	var told heard
 	options := apply.Options{Settings: everything(), Now: time.Now, LockLimit: 2 * time.Second, Progress: told.hear}
@@ -182,7 +183,7 @@ func (s *suite) waitsForTheOther(ctx context.Context, t *testing.T) {
 	}()
 	select {
 	case p := <-waits:
-		assert.Contains(t, p.Note, "an apply by process "+itoa(first.pid())+" on ")
+		assert.Contains(t, p.Note, "an apply by process "+strconv.Itoa(first.pid())+" on ")
 	case err := <-ended:
 		require.NoError(t, err)
 		t.Fatal("it did not wait")
