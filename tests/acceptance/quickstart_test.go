@@ -92,7 +92,7 @@ func repairsTheFlag(ctx context.Context, t *testing.T, q *quickstart) {
 	output := q.apply(ctx, t)
 	assert.Contains(t, output, "1 step will be taken on the running cluster "+q.name)
 	assert.Contains(t, output, "Replace the kube-apiserver: ")
-	assert.Contains(t, output, "- step 1, node "+server+": ")
+	assert.Contains(t, output, "- step 1, node "+server+":")
 	q.nothingToDo(ctx, t)
 }
 
