@@ -5,6 +5,7 @@ package observer
 import (
 	"context"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -25,6 +26,10 @@ const (
 	QuietWatch = "watch of what never changes"
 )
 
+// pace keeps all observers together from being a load: a new connection costs a client and an apiserver several
+// milliseconds of a processor each.
+const pace = 40 * time.Millisecond
+
 const configMaps = "/api/v1/namespaces/" + Namespace + "/configmaps"
 
 // Run observes until the context ends. Each record is given to keep, one at a time.
@@ -41,7 +46,7 @@ func Run(ctx context.Context, config *rest.Config, keep func(Record)) error {
 		keep(record)
 	}
 	client, err := steady.Start(ctx, steady.Options{
-		Config: config, Request: steady.Get(configMaps + "/" + Quiet),
+		Config: config, Pace: pace, Request: steady.Get(configMaps + "/" + Quiet),
 		Keep: func(answer steady.Answer) { keepOne(Record{Answer: &answer}) },
 	})
 	if err != nil {
