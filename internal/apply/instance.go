@@ -28,6 +28,9 @@ const (
 	defaultPort    = "6443"
 )
 
+// serverName is in every certificate of an apiserver's, unlike one or the other of a node's addresses.
+const serverName = "kubernetes.default.svc"
+
 // realInstance finds the port in the manifest, because it must be known before the process runs.
 func realInstance(ctx context.Context, node Node) instance {
 	return instanceOf(ctx, node, apiserver, manifestFile)
@@ -79,8 +82,9 @@ func (i instance) client(ctx context.Context, target Target) (apiClient, error) 
 		return apiClient{}, err
 	}
 	config := rest.CopyConfig(admin)
-	config.Host = "https://" + net.JoinHostPort(i.node.Addresses()[0].String(), i.port)
+	config.Host = "https://" + net.JoinHostPort(serverName, i.port)
 	config.Timeout = probeLimit
+	config.QPS = -1 // at the end of a wait, the client's own limit would be the last error in place of the reason
 	loopback := net.JoinHostPort("127.0.0.1", i.port)
 	config.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return i.node.Dial(ctx, loopback) }
 	httpClient, err := rest.HTTPClientFor(config)

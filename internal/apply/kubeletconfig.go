@@ -88,7 +88,14 @@ func (w *kubeletWork) waitWorking(ctx context.Context) error {
 		if err := checkUnit(ctx, w.node); err != nil {
 			return err
 		}
-		observed, err := currentServing(ctx, w.node)
+		config, process, err := readKubelet(ctx, w.node)
+		if err != nil {
+			return err
+		}
+		if process.stale {
+			return errors.New("it hasn't restarted yet")
+		}
+		observed, err := servingOf(w.node, config, process)
 		if err != nil {
 			return err
 		}
@@ -101,7 +108,7 @@ func (w *kubeletWork) waitWorking(ctx context.Context) error {
 				return fmt.Errorf("it runs with %s", fieldText(name, answer.config[name]))
 			}
 		}
-		return checkNodeReady(ctx, w.target, w.node)
+		return checkNodeReady(ctx, w.target, w.node, process.start)
 	})
 }
 
@@ -123,8 +130,9 @@ func checkUnit(ctx context.Context, node Node) error {
 	return nil
 }
 
-// checkNodeReady asks the first control plane's apiserver for the node's state.
-func checkNodeReady(ctx context.Context, target Target, node Node) error {
+// checkNodeReady asks the first control plane's apiserver for what the kubelet has said of its node since it started, in
+// seconds since 1970.
+func checkNodeReady(ctx context.Context, target Target, node Node, start int64) error {
 	client, err := realInstance(ctx, target.controlPlanes()[0]).client(ctx, target)
 	if err != nil {
 		return err
@@ -135,7 +143,11 @@ func checkNodeReady(ctx context.Context, target Target, node Node) error {
 		return err
 	}
 	for _, condition := range found.Status.Conditions {
-		if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
+		switch {
+		case condition.Type != corev1.NodeReady:
+		case condition.LastHeartbeatTime.Unix() < start:
+			return errors.New("it hasn't said yet how its node is")
+		case condition.Status != corev1.ConditionTrue:
 			return fmt.Errorf("the node is not ready: %s: %s", condition.Reason, condition.Message)
 		}
 	}

@@ -44,7 +44,7 @@ type Progress struct {
 
 // Options are what Apply and Restore need beside the cluster.
 type Options struct {
-	Settings  settings.Settings // ignored by Restore
+	Settings  settings.Settings // Restore heeds KubeletRestarts alone
 	Now       func() time.Time
 	Progress  func(Progress) // may be nil; called by one goroutine at a time
 	LockLimit time.Duration  // how long to wait for another apply to end; 0 means 5 minutes

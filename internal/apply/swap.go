@@ -144,6 +144,9 @@ func (s *swap) stage(ctx context.Context) error {
 }
 
 func (s *swap) startTrial(ctx context.Context) error {
+	if err := s.setGuard(ctx); err != nil {
+		return err
+	}
 	args := []string{"mv", "-f", "--", trialStaging, trialFile}
 	_, err := s.trial.node.Run(ctx, cluster.Command{Args: args})
 	return err
@@ -197,6 +200,9 @@ func (s *swap) waitProved(ctx context.Context, server instance, file string) err
 }
 
 func (s *swap) redirect(ctx context.Context) error {
+	if err := s.waitGuarded(ctx); err != nil {
+		return err
+	}
 	endpoints, err := s.endpointsOf(ctx)
 	if err != nil {
 		return err
@@ -274,6 +280,9 @@ rm -rf -- "$3"`
 
 // removeTrial has the trial removed. What follows need not wait until it has ended: see idle.
 func (s *swap) removeTrial(ctx context.Context) error {
+	if err := s.removeGuard(ctx); err != nil {
+		return err
+	}
 	if err := drained(ctx, s.trial); err != nil {
 		return err
 	}
