@@ -19,6 +19,8 @@ const (
 	applyLimit    = 10 * time.Minute
 	settleLimit   = 3 * time.Minute
 	countInterval = 2 * time.Second // long, because counting takes time on the nodes
+	// quietRequests is how many requests show what clients notice of the machine itself, when nothing is changed.
+	quietRequests = 500
 	// settledAnswers is how many answers in a row show that a client is well.
 	settledAnswers = 20
 )
@@ -42,6 +44,9 @@ func measure(ctx context.Context, b *bed, requests int) (result, error) {
 		return found, err
 	}
 	var err error
+	if found.quiet, err = changeNothing(observing, places); err != nil {
+		return found, err
+	}
 	if found.applied, err = applyChange(observing, b, places, requests); err != nil {
 		return found, err
 	}
@@ -146,19 +151,35 @@ func applyChange(ctx context.Context, b *bed, places []place, requests int) (cha
 	}
 	made.took = time.Since(made.window.From)
 	made.marks = append(made.marks, mark{time.Now(), "the apply has ended"})
-	options := wait.Options{Limit: applyLimit, Every: countInterval}
-	err = wait.Until(ctx, fmt.Sprintf("%d requests", requests), options, func(ctx context.Context) error {
-		now, err := count(ctx, places)
-		if err == nil && now-before < requests {
-			err = fmt.Errorf("only %d since the apply began", now-before)
-		}
-		return err
-	})
-	if err == nil {
+	if err = waitForMore(ctx, places, before, requests); err == nil {
 		err = settle(ctx, places, made.window.From)
 	}
 	made.window.To = time.Now()
 	return made, err
+}
+
+// changeNothing is the control: gaps that clients see here are the machine's.
+func changeNothing(ctx context.Context, places []place) (change, error) {
+	before, err := count(ctx, places)
+	if err != nil {
+		return change{}, err
+	}
+	made := change{title: "nothing is changed", window: steady.Window{From: time.Now()}}
+	err = waitForMore(ctx, places, before, quietRequests)
+	made.window.To = time.Now()
+	made.took = made.window.To.Sub(made.window.From)
+	return made, err
+}
+
+func waitForMore(ctx context.Context, places []place, before, requests int) error {
+	options := wait.Options{Limit: applyLimit, Every: countInterval}
+	return wait.Until(ctx, fmt.Sprintf("%d requests", requests), options, func(ctx context.Context) error {
+		now, err := count(ctx, places)
+		if err == nil && now-before < requests {
+			err = fmt.Errorf("only %d", now-before)
+		}
+		return err
+	})
 }
 
 func count(ctx context.Context, places []place) (int, error) {

@@ -17,7 +17,7 @@ const shownFailures = 5
 // print ends with a line for programs.
 func (r result) print(to io.Writer) {
 	fmt.Fprintf(to, "%d control plane(s) and a worker. Every request by a new connection.\n", r.controlPlanes)
-	for _, c := range []change{r.applied, r.byHand} {
+	for _, c := range []change{r.quiet, r.applied, r.byHand} {
 		r.printChange(to, c)
 	}
 	applied, byHand := r.total(r.applied), r.total(r.byHand)

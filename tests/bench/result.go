@@ -11,6 +11,7 @@ import (
 type result struct {
 	controlPlanes int
 	requested     int
+	quiet         change
 	applied       change
 	byHand        change
 	seen          []seen
