@@ -24,6 +24,10 @@ func checkReady(ctx context.Context, target Target, server instance) error {
 		return err
 	}
 	defer client.close()
+	return askReady(ctx, client, server)
+}
+
+func askReady(ctx context.Context, client apiClient, server instance) error {
 	if err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
 		return fmt.Errorf("GET /readyz of the %s on node %s: %w", server.container, server.node.Name(), err)
 	}

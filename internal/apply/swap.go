@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/rand"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
@@ -22,9 +23,6 @@ import (
 // startLimit is how long an apiserver may take from its manifest's appearance until it is ready: the kubelet looks at
 // its manifests every 20 s if it missed the change, and a busy machine is slow.
 const startLimit = 2 * time.Minute
-
-// startInterval is short, because each of the two starts of a swap takes a few seconds only.
-const startInterval = 100 * time.Millisecond
 
 // swap changes an apiserver without an outage: a trial instance with the new manifest is started beside the real one
 // and proved, new connections are sent to it, the real one is replaced and proved, and connections are sent back.
@@ -175,10 +173,23 @@ func (s *swap) waitProved(ctx context.Context, server instance, file string) err
 		return err
 	}
 	want := manifest.Flags()
+	client, err := server.client(ctx, s.target)
+	if err != nil {
+		return err
+	}
+	defer client.close()
 	what := fmt.Sprintf("%s on node %s to be ready", server.container, server.node.Name())
-	err = wait.Until(ctx, what, wait.Options{Limit: startLimit, Every: startInterval}, func(ctx context.Context) error {
-		if ready := checkReady(ctx, s.target, server); ready != nil {
-			return errors.Join(checkNotEnded(ctx, server, file), ready)
+	listens := false
+	err = wait.Until(ctx, what, wait.Options{Limit: startLimit}, func(ctx context.Context) error {
+		if !listens {
+			if err := waitListening(ctx, server); err != nil {
+				return errors.Join(checkNotEnded(ctx, server, file), err)
+			}
+		}
+		err := askReady(ctx, client, server)
+		_, listens = errors.AsType[*apierrors.StatusError](err)
+		if err != nil {
+			return err
 		}
 		flags, err := server.listenerFlags(ctx)
 		if err != nil {
@@ -197,6 +208,23 @@ func (s *swap) waitProved(ctx context.Context, server instance, file string) err
 		}
 		return err
 	})
+}
+
+// listenScript waits for up to three seconds until something accepts connections on a port. To wait in the node leaves a
+// small machine more of its time for what it waits for.
+const listenScript = `for try in $(seq 30); do
+  if (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then exit 0; fi
+  sleep 0.1
+done
+exit 44`
+
+func waitListening(ctx context.Context, server instance) error {
+	args := []string{"bash", "-c", listenScript, "bash", server.port}
+	_, err := server.node.Run(ctx, cluster.Command{Args: args})
+	if failure, ok := errors.AsType[*cluster.CommandError](err); ok && failure.Code == notRunningStatus {
+		return fmt.Errorf("nothing listens on port %s of node %s yet", server.port, server.node.Name())
+	}
+	return err
 }
 
 func (s *swap) redirect(ctx context.Context) error {
