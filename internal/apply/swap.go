@@ -188,6 +188,9 @@ func (s *swap) waitProved(ctx context.Context, server instance, file string) err
 		}
 		err := askReady(ctx, client, server)
 		_, listens = errors.AsType[*apierrors.StatusError](err)
+		if apierrors.IsUnauthorized(err) {
+			return wait.Final(err) // it has another client CA than the administrator's, and keeps it
+		}
 		if err != nil {
 			return err
 		}
