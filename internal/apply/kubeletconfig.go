@@ -122,10 +122,10 @@ func checkUnit(ctx context.Context, node Node) error {
 		return err
 	}
 	switch result, state, _ := strings.Cut(strings.TrimSpace(string(output)), "\n"); {
+	case state == "inactive" || state == "failed":
+		return wait.Final(fmt.Errorf("the kubelet doesn't run on node %s", node.Name()))
 	case result != "success":
 		return wait.Final(fmt.Errorf("it ends as soon as it is started: %s", result))
-	case state == "inactive":
-		return wait.Final(fmt.Errorf("the kubelet doesn't run on node %s", node.Name()))
 	}
 	return nil
 }
