@@ -22,37 +22,23 @@ func (w *apiserverWork) phases() []phase {
 }
 
 func (w *apiserverWork) prepare(ctx context.Context) error {
-	manifest, current, err := readManifest(ctx, w.node)
+	observed, file, err := observeManifest(ctx, w.node)
 	if err != nil {
 		return err
-	}
-	original, err := baseline.read(ctx, w.node, manifestFile)
-	observed := &APIServerObservation{Manifest: manifest.Flags()}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		original = current
-	case err != nil:
-		return err
-	default:
-		before, err := controlplane.ParseManifest(original.Data, apiserver)
-		if err != nil {
-			return fmt.Errorf("%s%s on node %s: %w", baseline, manifestFile, w.node.Name(), err)
-		}
-		observed.Baseline = before.Flags()
 	}
 	declared, err := w.declared(ctx)
 	if err != nil {
 		return err
 	}
 	managed := managedFlags(declared)
-	next, err := controlplane.Rebase(original.Data, current.Data, apiserver, managed, desiredFlags(observed, declared))
+	next, err := controlplane.Rebase(file.original.Data, file.current.Data, apiserver, managed, desiredFlags(observed, declared))
 	if err != nil {
 		return fmt.Errorf("%s on node %s: %w", manifestFile, w.node.Name(), err)
 	}
 	if err := keep(ctx, w.node, manifestFile); err != nil {
 		return err
 	}
-	return w.swap.to(ctx, w.job, cluster.File{Data: next, Mode: current.Mode})
+	return w.swap.between(w.job, file.current, cluster.File{Data: next, Mode: file.current.Mode})
 }
 
 // declared are the flags that are wanted; in a restore, none.
@@ -89,7 +75,7 @@ func (w *apiserverWork) undo(ctx context.Context) error {
 	}
 	if string(current.Data) != string(previous.Data) {
 		var back swap
-		if err := back.to(ctx, w.job, previous); err != nil {
+		if err := back.between(w.job, current, previous); err != nil {
 			return err
 		}
 		for _, phase := range back.phases() {

@@ -33,16 +33,22 @@ const serverName = "kubernetes.default.svc"
 
 // realInstance finds the port in the manifest, because it must be known before the process runs.
 func realInstance(ctx context.Context, node Node) instance {
-	return instanceOf(ctx, node, apiserver, manifestFile)
+	return findInstance(ctx, node, apiserver, manifestFile)
 }
 
-// instanceOf takes the port from the manifest that the instance was, or will be, started from.
-func instanceOf(ctx context.Context, node Node, container, file string) instance {
+// findInstance takes the port from the manifest that the instance was, or will be, started from.
+func findInstance(ctx context.Context, node Node, container, file string) instance {
+	manifest, err := readManifest(ctx, node, file, container)
+	if err != nil {
+		return instance{node: node, container: container, port: defaultPort}
+	}
+	return instanceOf(node, container, manifest)
+}
+
+func instanceOf(node Node, container string, manifest *controlplane.Manifest) instance {
 	server := instance{node: node, container: container, port: defaultPort}
-	if manifest, _, err := readManifestFile(ctx, node, file, container); err == nil {
-		if port, given := manifest.Flags().Get(securePortFlag); given {
-			server.port = port
-		}
+	if port, given := manifest.Flags().Get(securePortFlag); given {
+		server.port = port
 	}
 	return server
 }

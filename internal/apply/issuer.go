@@ -80,13 +80,12 @@ func readIssuer(ctx context.Context, target Target) (*pki.CA, error) {
 }
 
 func readIssuerOn(ctx context.Context, node Node) (*pki.CA, error) {
-	certificate, err := node.ReadFile(ctx, issuerCertFile)
+	files, err := node.ReadFiles(ctx, issuerCertFile, issuerKeyFile)
 	if err != nil {
 		return nil, err
 	}
-	key, err := node.ReadFile(ctx, issuerKeyFile)
-	if err != nil {
-		return nil, err
+	if len(files) != 2 {
+		return nil, fs.ErrNotExist
 	}
-	return pki.ParseCA(certificate.Data, key.Data)
+	return pki.ParseCA(files[issuerCertFile].Data, files[issuerKeyFile].Data)
 }

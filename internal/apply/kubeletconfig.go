@@ -36,17 +36,11 @@ func (w *kubeletWork) phases() []phase {
 }
 
 func (w *kubeletWork) prepare(ctx context.Context) error {
-	current, err := w.node.ReadFile(ctx, kubelet.ConfigFile)
+	config, err := readKept(ctx, w.node, kubelet.ConfigFile)
 	if err != nil {
 		return err
 	}
-	original, err := baseline.read(ctx, w.node, kubelet.ConfigFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		original = current
-	} else if err != nil {
-		return err
-	}
-	before, err := kubelet.ParseFields(original.Data)
+	before, err := kubelet.ParseFields(config.original.Data)
 	if err != nil {
 		return err
 	}
@@ -55,11 +49,11 @@ func (w *kubeletWork) prepare(ctx context.Context) error {
 		declared = declaredFields(w.options.Settings)
 	}
 	w.desired = desiredFields(KubeletObservation{Baseline: before}, declared)
-	data, err := kubelet.Rebase(original.Data, current.Data, managedFields(declared), w.desired)
+	data, err := kubelet.Rebase(config.original.Data, config.current.Data, managedFields(declared), w.desired)
 	if err != nil {
 		return fmt.Errorf("%s on node %s: %w", kubelet.ConfigFile, w.node.Name(), err)
 	}
-	w.next = cluster.File{Data: data, Mode: current.Mode}
+	w.next = cluster.File{Data: data, Mode: config.current.Mode}
 	return keep(ctx, w.node, kubelet.ConfigFile)
 }
 
@@ -95,7 +89,7 @@ func (w *kubeletWork) waitWorking(ctx context.Context) error {
 		if process.stale {
 			return errors.New("it hasn't restarted yet")
 		}
-		observed, err := servingOf(w.node, config, process)
+		observed, err := servingOf(w.node, config.current, process)
 		if err != nil {
 			return err
 		}

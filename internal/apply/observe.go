@@ -102,19 +102,17 @@ func observeKubelet(ctx context.Context, target Target, node Node, observed *Nod
 	if err != nil {
 		return err
 	}
-	if observed.Serving, err = servingOf(node, config, process); err != nil {
+	if observed.Serving, err = servingOf(node, config.current, process); err != nil {
 		return err
 	}
 	observed.Kubelet.Stale = process.stale
-	if observed.Kubelet.File, err = kubelet.ParseFields(config.Data); err != nil {
+	if observed.Kubelet.File, err = kubelet.ParseFields(config.current.Data); err != nil {
 		return fmt.Errorf("%s on node %s: %w", kubelet.ConfigFile, node.Name(), err)
 	}
-	original, err := baseline.read(ctx, node, kubelet.ConfigFile)
-	if err == nil {
-		observed.Kubelet.Baseline, err = kubelet.ParseFields(original.Data)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if config.saved {
+		if observed.Kubelet.Baseline, err = kubelet.ParseFields(config.original.Data); err != nil {
+			return fmt.Errorf("the original %s of node %s: %w", kubelet.ConfigFile, node.Name(), err)
+		}
 	}
 	answer := askKubelet(ctx, target, observed.Serving.Dialled)
 	observed.Serving.Chain, observed.Serving.Problem = answer.chain, answer.chainProblem
@@ -122,8 +120,8 @@ func observeKubelet(ctx context.Context, target Target, node Node, observed *Nod
 	return nil
 }
 
-func readKubelet(ctx context.Context, node Node) (cluster.File, kubeletProcess, error) {
-	config, err := node.ReadFile(ctx, kubelet.ConfigFile)
+func readKubelet(ctx context.Context, node Node) (keptFile, kubeletProcess, error) {
+	config, err := readKept(ctx, node, kubelet.ConfigFile)
 	if err != nil {
 		return config, kubeletProcess{}, err
 	}
@@ -153,20 +151,33 @@ func observeAPIServer(ctx context.Context, node Node) (*APIServerObservation, er
 	if err != nil {
 		return nil, err
 	}
-	manifest, _, err := readManifest(ctx, node)
+	observed, _, err := observeManifest(ctx, node)
 	if err != nil {
 		return nil, err
 	}
-	observed := &APIServerObservation{Running: running, Manifest: manifest.Flags()}
-	original, _, err := readManifestFile(ctx, node, string(baseline)+manifestFile, apiserver)
-	if errors.Is(err, fs.ErrNotExist) {
-		return observed, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	observed.Baseline = original.Flags()
+	observed.Running = running
 	return observed, nil
+}
+
+// observeManifest reads what the manifest says, and what it said before kubecomm.
+func observeManifest(ctx context.Context, node Node) (*APIServerObservation, keptFile, error) {
+	file, err := readKept(ctx, node, manifestFile)
+	if err != nil {
+		return nil, file, err
+	}
+	manifest, err := controlplane.ParseManifest(file.current.Data, apiserver)
+	if err != nil {
+		return nil, file, fmt.Errorf("%s on node %s: %w", manifestFile, node.Name(), err)
+	}
+	observed := &APIServerObservation{Manifest: manifest.Flags()}
+	if file.saved {
+		original, err := controlplane.ParseManifest(file.original.Data, apiserver)
+		if err != nil {
+			return nil, file, fmt.Errorf("the original %s of node %s: %w", manifestFile, node.Name(), err)
+		}
+		observed.Baseline = original.Flags()
+	}
+	return observed, file, nil
 }
 
 func observeIssuer(ctx context.Context, node Node) (issuerFiles, error) {
@@ -194,20 +205,14 @@ func observeIssuer(ctx context.Context, node Node) (issuerFiles, error) {
 	return files, nil
 }
 
-func readManifest(ctx context.Context, node Node) (*controlplane.Manifest, cluster.File, error) {
-	return readManifestFile(ctx, node, manifestFile, apiserver)
-}
-
-func readManifestFile(
-	ctx context.Context, node Node, path, component string,
-) (*controlplane.Manifest, cluster.File, error) {
+func readManifest(ctx context.Context, node Node, path, component string) (*controlplane.Manifest, error) {
 	file, err := node.ReadFile(ctx, path)
 	if err != nil {
-		return nil, file, err
+		return nil, err
 	}
 	manifest, err := controlplane.ParseManifest(file.Data, component)
 	if err != nil {
-		return nil, file, fmt.Errorf("%s on node %s: %w", path, node.Name(), err)
+		return nil, fmt.Errorf("%s on node %s: %w", path, node.Name(), err)
 	}
-	return manifest, file, nil
+	return manifest, nil
 }

@@ -159,7 +159,7 @@ func currentServing(ctx context.Context, node Node) (ServingObservation, error) 
 	if err != nil {
 		return ServingObservation{}, err
 	}
-	return servingOf(node, config, process)
+	return servingOf(node, config.current, process)
 }
 
 // waitServingFile waits until the kubelet serves what is in its file.

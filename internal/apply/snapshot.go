@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 )
@@ -98,6 +99,29 @@ func (s snapshot) restore(ctx context.Context, node Node, files ...string) error
 // read returns a saved file, or fs.ErrNotExist, wrapped, if it wasn't saved or wasn't there.
 func (s snapshot) read(ctx context.Context, node Node, file string) (cluster.File, error) {
 	return node.ReadFile(ctx, string(s)+file)
+}
+
+// keptFile is a file, and what it was before kubecomm's first change.
+type keptFile struct {
+	current  cluster.File
+	original cluster.File // the current one, unless it was saved
+	saved    bool
+}
+
+func readKept(ctx context.Context, node Node, path string) (keptFile, error) {
+	files, err := node.ReadFiles(ctx, path, string(baseline)+path)
+	if err != nil {
+		return keptFile{}, err
+	}
+	kept := keptFile{}
+	var found bool
+	if kept.current, found = files[path]; !found {
+		return keptFile{}, fmt.Errorf("reading %s on node %s: %w", path, node.Name(), fs.ErrNotExist)
+	}
+	if kept.original, kept.saved = files[string(baseline)+path]; !kept.saved {
+		kept.original = kept.current
+	}
+	return kept, nil
 }
 
 // keep saves files that a step is about to change: what they are now, to undo the step, and as the baseline where they

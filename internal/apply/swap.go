@@ -47,12 +47,17 @@ func (s *swap) phases() []phase {
 	}
 }
 
-// to prepares a swap from what there is to another manifest.
-func (s *swap) to(ctx context.Context, j job, next cluster.File) (err error) {
-	s.target, s.next = j.target, next
-	s.real, s.trial = realInstance(ctx, j.node), instance{node: j.node, container: trialName}
-	s.previous, err = j.node.ReadFile(ctx, manifestFile)
-	return err
+// between prepares a swap from the manifest that there is to another.
+func (s *swap) between(j job, previous, next cluster.File) error {
+	manifest, err := controlplane.ParseManifest(previous.Data, apiserver)
+	if err != nil {
+		return fmt.Errorf("%s on node %s: %w", manifestFile, j.node.Name(), err)
+	}
+	*s = swap{
+		target: j.target, real: instanceOf(j.node, apiserver, manifest),
+		trial: instance{node: j.node, container: trialName}, previous: previous, next: next,
+	}
+	return nil
 }
 
 // listeningScript prints the ports on which anything listens.
@@ -142,12 +147,14 @@ func (s *swap) stage(ctx context.Context) error {
 }
 
 func (s *swap) startTrial(ctx context.Context) error {
-	if err := s.setGuard(ctx); err != nil {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.setGuard(ctx) })
+	group.Go(func() error {
+		args := []string{"mv", "-f", "--", trialStaging, trialFile}
+		_, err := s.trial.node.Run(ctx, cluster.Command{Args: args})
 		return err
-	}
-	args := []string{"mv", "-f", "--", trialStaging, trialFile}
-	_, err := s.trial.node.Run(ctx, cluster.Command{Args: args})
-	return err
+	})
+	return group.Wait()
 }
 
 func (s *swap) proveTrial(ctx context.Context) error { return s.prove(ctx, s.trial, trialFile) }
@@ -168,7 +175,7 @@ func (s *swap) prove(ctx context.Context, server instance, file string) error {
 }
 
 func (s *swap) waitProved(ctx context.Context, server instance, file string) error {
-	manifest, _, err := readManifestFile(ctx, server.node, file, server.container)
+	manifest, err := readManifest(ctx, server.node, file, server.container)
 	if err != nil {
 		return err
 	}
@@ -330,8 +337,9 @@ const underWayStatus = 46
 // idle waits until no script of a swap runs on the node any more, whoever started it, and reports whether
 // every swap was ended.
 func idle(ctx context.Context, node Node) (ended bool, err error) {
-	script := `[ ! -e "$1" ] || exit 46`
-	args := []string{"flock", installLock, "sh", "-c", script, "sh", previousStaging}
+	// Where nothing is left to do, nobody else waits for this lock, because applies have another.
+	script := `[ ! -e "$1" ] || exit 46; rm -f -- "$2"`
+	args := []string{"flock", installLock, "sh", "-c", script, "sh", previousStaging, installLock}
 	_, err = node.Run(ctx, cluster.Command{Args: args})
 	if failure, ok := errors.AsType[*cluster.CommandError](err); ok && failure.Code == underWayStatus {
 		return false, nil
@@ -344,17 +352,13 @@ func underWay(ctx context.Context, target Target, node Node) (*swap, error) {
 	if ended, err := idle(ctx, node); ended || err != nil {
 		return nil, err
 	}
-	previous, err := node.ReadFile(ctx, previousStaging)
-	if err != nil {
-		return nil, err
-	}
-	next, err := node.ReadFile(ctx, nextStaging)
+	files, err := node.ReadFiles(ctx, previousStaging, nextStaging)
 	if err != nil {
 		return nil, err
 	}
 	return &swap{
-		target: target, real: realInstance(ctx, node), trial: instanceOf(ctx, node, trialName, trialFile),
-		previous: previous, next: next,
+		target: target, real: findInstance(ctx, node, apiserver, manifestFile),
+		trial: findInstance(ctx, node, trialName, trialFile), previous: files[previousStaging], next: files[nextStaging],
 	}, nil
 }
 

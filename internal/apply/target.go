@@ -31,6 +31,7 @@ type Node interface {
 	Addresses() []netip.Addr
 	Run(ctx context.Context, command cluster.Command) ([]byte, error)
 	ReadFile(ctx context.Context, path string) (cluster.File, error)
+	ReadFiles(ctx context.Context, paths ...string) (map[string]cluster.File, error)
 	WriteFile(ctx context.Context, path string, file cluster.File) error
 	Remove(ctx context.Context, path string) error
 	Dial(ctx context.Context, address string) (net.Conn, error)

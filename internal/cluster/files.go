@@ -3,10 +3,11 @@ package cluster
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strconv"
+	"strings"
 )
 
 // File is the content and permissions of a file on a node.
@@ -15,10 +16,17 @@ type File struct {
 	Mode fs.FileMode
 }
 
-const absentStatus = 44
-
-// readScript prints the file's permissions in octal, a newline, and its content.
-const readScript = `[ -e "$1" ] || exit 44; stat -L -c %a -- "$1" && exec cat -- "$1"`
+// readScript prints for each file its permissions in octal, its size, a newline, and its content; for a missing one a
+// newline alone. What was opened is what is printed, also while another file is renamed into its place.
+const readScript = `set -e
+for file; do
+  if [ ! -e "$file" ]; then echo; continue; fi
+  exec 3<"$file"
+  size=$(stat -L -c %s /dev/fd/3)
+  echo "$(stat -L -c %a /dev/fd/3) $size"
+  head -c "$size" <&3
+  exec 3<&-
+done`
 
 // writeScript fills a temporary file beside the target, checks that all of it arrived, and renames it, so that nobody
 // sees half a file. Its name begins with a dot because the kubelet takes every other file in its manifests folder for
@@ -37,20 +45,54 @@ mv -f -- "$new" "$1"`
 
 // ReadFile returns a file of the node. A missing one is fs.ErrNotExist.
 func (n *Node) ReadFile(ctx context.Context, path string) (File, error) {
-	output, err := n.Run(ctx, Command{Args: []string{"sh", "-c", readScript, "sh", path}})
+	files, err := n.ReadFiles(ctx, path)
 	if err != nil {
-		var failure *CommandError
-		if errors.As(err, &failure) && failure.Code == absentStatus {
-			err = fs.ErrNotExist
+		return File{}, err
+	}
+	file, found := files[path]
+	if !found {
+		return File{}, fmt.Errorf("reading %s on node %s: %w", path, n.name, fs.ErrNotExist)
+	}
+	return file, nil
+}
+
+// ReadFiles returns those of the files that there are, by their paths, at the cost of one command.
+func (n *Node) ReadFiles(ctx context.Context, paths ...string) (map[string]File, error) {
+	output, err := n.Run(ctx, Command{Args: append([]string{"sh", "-c", readScript, "sh"}, paths...)})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s on node %s: %w", strings.Join(paths, ", "), n.name, err)
+	}
+	files, err := parseFiles(output, paths)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s on node %s: %w", strings.Join(paths, ", "), n.name, err)
+	}
+	return files, nil
+}
+
+// parseFiles takes apart what readScript prints. What it can't read is not shown: it may be a key.
+func parseFiles(output []byte, paths []string) (map[string]File, error) {
+	files := map[string]File{}
+	for _, path := range paths {
+		header, rest, found := bytes.Cut(output, []byte("\n"))
+		if !found {
+			return nil, fmt.Errorf("%s: %w", path, io.ErrUnexpectedEOF)
 		}
-		return File{}, fmt.Errorf("reading %s on node %s: %w", path, n.name, err)
+		output = rest
+		if len(header) == 0 {
+			continue
+		}
+		var mode uint32
+		var size int
+		if _, err := fmt.Sscanf(string(header), "%o %d", &mode, &size); err != nil {
+			return nil, fmt.Errorf("%s: its permissions and size came back otherwise than expected", path)
+		}
+		if size > len(output) {
+			return nil, fmt.Errorf("%s: %w", path, io.ErrUnexpectedEOF)
+		}
+		files[path] = File{Data: output[:size:size], Mode: fs.FileMode(mode)}
+		output = output[size:]
 	}
-	mode, data, found := bytes.Cut(output, []byte("\n"))
-	bits, err := strconv.ParseUint(string(mode), 8, 32)
-	if !found || err != nil {
-		return File{}, fmt.Errorf("reading %s on node %s: its permissions came back as %q", path, n.name, mode)
-	}
-	return File{Data: data, Mode: fs.FileMode(bits)}, nil
+	return files, nil
 }
 
 // WriteFile replaces a file of the node in one step, folders included (0700). Content travels by standard input, so
