@@ -18,7 +18,7 @@ import (
 const (
 	applyLimit    = 10 * time.Minute
 	settleLimit   = 3 * time.Minute
-	countInterval = 2 * time.Second // long, because counting takes time on the nodes
+	countInterval = 5 * time.Second // long, because counting takes time on the nodes
 	// quietRequests is how many requests show what clients notice of the machine itself, when nothing is changed.
 	quietRequests = 500
 	// settledAnswers is how many answers in a row show that a client is well.
