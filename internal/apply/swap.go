@@ -245,7 +245,7 @@ func (s *swap) redirect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := moveTraffic(ctx, s.real.node, endpoints, s.trial.port); err != nil {
+	if err := moveTraffic(ctx, s.real.node, endpoints, s.real.port, s.trial.port); err != nil {
 		return err
 	}
 	return drained(ctx, s.real)
@@ -273,8 +273,8 @@ const installLock = "/run/kubecomm-install.lock"
 // before it sees the new one: it would otherwise find it in the way and not look again for 10 to 15 s (Kubernetes
 // v1.37.1, pkg/kubelet/pod_workers.go, allowPodStart, backOffPeriod and workerBackOffPeriodJitterFactor). The last that
 // can be seen of an old pod from outside is that its dead container is removed; the pod's cgroup goes before.
-const installScript = findScript + `set -e
-staged=$1 manifest=$2
+const installScript = findScript + forgetScript + `set -e
+staged=$1 manifest=$2 port=$3
 cp --preserve=mode,ownership -- "$staged" "$staged.ready"
 sync -- "$staged.ready"
 id=$(find_container kube-apiserver)
@@ -282,6 +282,7 @@ if [ -n "$id" ]; then
   uid=$(crictl --timeout 30s inspect --output go-template --template '{{index .status.labels "io.kubernetes.pod.uid"}}' "$id")
   rm -f -- "$manifest"
   crictl --timeout 30s stop --timeout 2 "$id" >/dev/null 2>&1 || :
+  forget_connections "$port"
   tries=600
   while [ $tries -gt 0 ] && find /sys/fs/cgroup -maxdepth 6 -type d -name "*pod$uid*" -print -quit | grep -q .; do
     sleep 0.05
@@ -296,24 +297,28 @@ fi
 touch -- "$staged.ready"
 mv -f -- "$staged.ready" "$manifest"`
 
-func (s *swap) installNext(ctx context.Context) error { return install(ctx, s.real.node, nextStaging) }
+func (s *swap) installNext(ctx context.Context) error { return s.install(ctx, nextStaging) }
 
-func install(ctx context.Context, node Node, staged string) error {
+func (s *swap) install(ctx context.Context, staged string) error {
 	args := []string{
-		"setsid", "--wait", "flock", installLock, "sh", "-c", installScript, "sh", staged, manifestFile,
+		"setsid", "--wait", "flock", installLock, "sh", "-c", installScript, "sh", staged, manifestFile, s.real.port,
 	}
-	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
-		return fmt.Errorf("replacing %s on node %s: %w", manifestFile, node.Name(), err)
+	if _, err := s.real.node.Run(ctx, cluster.Command{Args: args}); err != nil {
+		return fmt.Errorf("replacing %s on node %s: %w", manifestFile, s.real.node.Name(), err)
 	}
 	return nil
 }
 
-func (s *swap) sendBack(ctx context.Context) error { return moveTrafficBack(ctx, s.real.node) }
+func (s *swap) sendBack(ctx context.Context) error {
+	return moveTrafficBack(ctx, s.real.node, s.real.port)
+}
 
 // endTrialScript ends the trial, and with it the swap. It runs to its end by itself.
-const endTrialScript = findScript + `rm -f -- "$1"
-id=$(find_container "$2")
+const endTrialScript = findScript + forgetScript + `id=$(find_container "$2")
+forget_connections "$4"
+rm -f -- "$1"
 [ -z "$id" ] || crictl --timeout 30s stop --timeout 2 "$id"
+forget_connections "$4"
 rm -rf -- "$3"`
 
 // removeTrial has the trial removed. What follows need not wait until it has ended: see idle.
@@ -324,8 +329,8 @@ func (s *swap) removeTrial(ctx context.Context) error {
 	if err := drained(ctx, s.trial); err != nil {
 		return err
 	}
-	script := `setsid flock "$1" sh -c "$2" sh "$3" "$4" "$5" >/dev/null 2>&1 </dev/null &`
-	args := []string{"sh", "-c", script, "sh", installLock, endTrialScript, trialFile, trialName, swapFolder}
+	script := `setsid flock "$1" sh -c "$2" sh "$3" "$4" "$5" "$6" >/dev/null 2>&1 </dev/null &`
+	args := []string{"sh", "-c", script, "sh", installLock, endTrialScript, trialFile, trialName, swapFolder, s.real.port}
 	if _, err := s.trial.node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("removing the trial on node %s: %w", s.trial.node.Name(), err)
 	}
@@ -398,7 +403,7 @@ func abandon(ctx context.Context, target Target, node Node) error {
 		return err
 	}
 	if string(current.Data) != string(s.previous.Data) {
-		if err := install(ctx, node, previousStaging); err != nil {
+		if err := s.install(ctx, previousStaging); err != nil {
 			return err
 		}
 		if err := s.proveReal(ctx); err != nil {
