@@ -58,11 +58,7 @@ func (w *issuerWork) undo(ctx context.Context) error {
 	if w.bundle == "" {
 		return nil
 	}
-	err := checkpoint.restore(ctx, w.node, w.bundle, issuerKeyFile, issuerCertFile)
-	if errors.Is(err, errNotSaved) {
-		return nil
-	}
-	return err
+	return rollBack(ctx, w.node, w.bundle, issuerKeyFile, issuerCertFile)
 }
 
 // readIssuer takes the issuer from the first control plane that has it whole, as Observe does.

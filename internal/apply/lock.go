@@ -133,7 +133,6 @@ type entry struct {
 }
 
 const (
-	phaseDone    = "done"
 	phaseUndoing = "undoing"
 	phaseUndone  = "undone"
 )

@@ -146,9 +146,15 @@ func takeBack(ctx context.Context, node Node, files ...string) error {
 		// The baseline is given up last: a node that crashes meanwhile must not take a changed file for an original.
 		all = append(all, file, string(baseline)+file, string(baseline)+file+baseline.absent())
 	}
-	err := checkpoint.restore(ctx, node, all...)
+	return rollBack(ctx, node, all...)
+}
+
+// rollBack puts files back as they were when the checkpoint got them, which is not at all if the step didn't come that
+// far.
+func rollBack(ctx context.Context, node Node, files ...string) error {
+	err := checkpoint.restore(ctx, node, files...)
 	if errors.Is(err, errNotSaved) {
-		return nil // the step didn't come that far
+		return nil
 	}
 	return err
 }

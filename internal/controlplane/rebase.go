@@ -10,32 +10,27 @@ import (
 // original with the wanted values, so that going back to its own gives it back byte for byte. Where somebody changed
 // something else since, that stays.
 func Rebase(original, current []byte, component string, managed []string, want Flags) ([]byte, error) {
-	base, err := ParseManifest(original, component)
-	if err != nil {
-		return nil, err
-	}
 	is, err := ParseManifest(current, component)
 	if err != nil {
 		return nil, err
 	}
-	bytesOfBase := original
-	rebuilt, err := base.give(managed, is.Flags(), original)
+	rebuilt, err := give(original, component, managed, is.Flags())
 	if err != nil {
 		return nil, err
 	}
 	if bytes.Equal(rebuilt, current) {
-		if base, err = ParseManifest(original, component); err != nil {
-			return nil, err
-		}
-	} else {
-		base, bytesOfBase = is, current
+		return give(original, component, managed, want)
 	}
-	return base.give(managed, want, bytesOfBase)
+	return give(current, component, managed, want)
 }
 
-// give gives the managed flags the wanted values, in the order of their names, and returns the manifest: as it was
-// written if that changed nothing.
-func (m *Manifest) give(managed []string, want Flags, written []byte) ([]byte, error) {
+// give gives the managed flags of a manifest the wanted values, in the order of their names. A manifest that has them is
+// returned as it was written.
+func give(manifest []byte, component string, managed []string, want Flags) ([]byte, error) {
+	m, err := ParseManifest(manifest, component)
+	if err != nil {
+		return nil, err
+	}
 	changed := false
 	for _, name := range slices.Sorted(slices.Values(managed)) {
 		if slices.Equal(m.Flags()[name], want[name]) {
@@ -49,7 +44,7 @@ func (m *Manifest) give(managed []string, want Flags, written []byte) ([]byte, e
 		m.SetFlag(name, want[name]...)
 	}
 	if !changed {
-		return written, nil
+		return manifest, nil
 	}
 	return m.Bytes()
 }
