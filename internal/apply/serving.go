@@ -105,7 +105,7 @@ func (w *servingWork) verify(ctx context.Context) error {
 	return nil
 }
 
-func (w *servingWork) undo(ctx context.Context) error { return undoServing(ctx, w.job) }
+func (w *servingWork) undo(ctx context.Context) error { return undoServing(ctx, w.job, takeBack) }
 
 // restoreServingWork puts back the files that the kubelet served from before kubecomm.
 type restoreServingWork struct {
@@ -141,14 +141,17 @@ func (w *restoreServingWork) verify(ctx context.Context) error {
 	return waitServingFile(ctx, w.target, w.node, w.observed)
 }
 
-func (w *restoreServingWork) undo(ctx context.Context) error { return undoServing(ctx, w.job) }
+// undo leaves the baseline as it is, which the phases don't touch.
+func (w *restoreServingWork) undo(ctx context.Context) error {
+	return undoServing(ctx, w.job, rollBack)
+}
 
-func undoServing(ctx context.Context, j job) error {
+func undoServing(ctx context.Context, j job, back func(context.Context, Node, ...string) error) error {
 	observed, err := currentServing(ctx, j.node)
 	if err != nil {
 		return err
 	}
-	if err := takeBack(ctx, j.node, observed.Files.KeyFile, observed.Files.CertFile); err != nil {
+	if err := back(ctx, j.node, observed.Files.KeyFile, observed.Files.CertFile); err != nil {
 		return err
 	}
 	return waitServingFile(ctx, j.target, j.node, observed)
