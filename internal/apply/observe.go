@@ -121,11 +121,12 @@ func observeKubelet(ctx context.Context, target Target, node Node, observed *Nod
 }
 
 func readKubelet(ctx context.Context, node Node) (keptFile, kubeletProcess, error) {
-	config, err := readKept(ctx, node, kubelet.ConfigFile)
-	if err != nil {
-		return config, kubeletProcess{}, err
-	}
-	process, err := runningKubelet(ctx, node)
+	var config keptFile
+	var process kubeletProcess
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { config, err = readKept(ctx, node, kubelet.ConfigFile); return err })
+	group.Go(func() (err error) { process, err = runningKubelet(ctx, node); return err })
+	err := group.Wait()
 	return config, process, err
 }
 
@@ -147,12 +148,12 @@ func servingOf(node Node, config cluster.File, process kubeletProcess) (ServingO
 }
 
 func observeAPIServer(ctx context.Context, node Node) (*APIServerObservation, error) {
-	running, err := runningAPIServerFlags(ctx, node, apiserver)
-	if err != nil {
-		return nil, err
-	}
-	observed, _, err := observeManifest(ctx, node)
-	if err != nil {
+	var running controlplane.Flags
+	var observed *APIServerObservation
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { running, err = runningAPIServerFlags(ctx, node, apiserver); return err })
+	group.Go(func() (err error) { observed, _, err = observeManifest(ctx, node); return err })
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	observed.Running = running

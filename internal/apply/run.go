@@ -186,22 +186,33 @@ func (o *operation) observeReady(ctx context.Context) (Observation, error) {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return o.forget(groupCtx) })
 	for _, node := range o.target.controlPlanes() {
-		group.Go(func() error { return o.makeReady(groupCtx, node) })
+		group.Go(func() error { return settle(groupCtx, o.target, node) })
 	}
 	if err := group.Wait(); err != nil {
 		return Observation{}, err
 	}
-	observed, err := Observe(ctx, o.target, o.options.Now())
+	var observed Observation
+	var early error
+	group, groupCtx = errgroup.WithContext(ctx)
+	group.Go(func() error {
+		observed, early = Observe(groupCtx, o.target, o.options.Now())
+		return nil
+	})
+	for _, node := range o.target.controlPlanes() {
+		group.Go(func() error { return o.waitServes(groupCtx, node) })
+	}
+	err := group.Wait()
+	if err == nil && early != nil { // perhaps because an apiserver was not there yet
+		observed, err = Observe(ctx, o.target, o.options.Now())
+	}
 	if err == nil && interrupted != nil {
 		err = o.lock.endJournal()
 	}
 	return observed, err
 }
 
-func (o *operation) makeReady(ctx context.Context, node Node) error {
-	if err := settle(ctx, o.target, node); err != nil {
-		return err
-	}
+// waitServes waits for the API of a control plane.
+func (o *operation) waitServes(ctx context.Context, node Node) error {
 	options := wait.Options{Limit: apiLimit, Every: time.Second}
 	err := wait.Until(ctx, "the API", options, func(ctx context.Context) error {
 		return checkReady(ctx, o.target, realInstance(ctx, node))

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,9 @@ import (
 // startLimit is how long an apiserver may take from its manifest's appearance until it is ready: the kubelet looks at
 // its manifests every 20 s if it missed the change, and a busy machine is slow.
 const startLimit = 2 * time.Minute
+
+// proofPause is between two looks at an apiserver that starts: every moment counts, and each look takes longer.
+const proofPause = 100 * time.Millisecond
 
 // swap changes an apiserver without an outage: a trial instance with the new manifest is started beside the real one
 // and proved, new connections are sent to it, the real one is replaced and proved, and connections are sent back.
@@ -128,7 +132,7 @@ func (s *swap) stage(ctx context.Context) error {
 			// The trial must not write itself into the kubernetes service's endpoints.
 			"endpoint-reconciler-type": {"none"},
 			// Told to end, it ends its watches, and with them itself, instead of waiting for their clients.
-			"shutdown-watch-termination-grace-period": {"2s"},
+			"shutdown-watch-termination-grace-period": {"1s"},
 		},
 	})
 	trial, err := manifest.Bytes()
@@ -179,27 +183,29 @@ func (s *swap) waitProved(ctx context.Context, server instance, file string) err
 	if err != nil {
 		return err
 	}
-	want := manifest.Flags()
-	client, err := server.client(ctx, s.target)
-	if err != nil {
+	if err := waitRuns(ctx, server, file, manifest.Flags()); err != nil {
 		return err
 	}
-	defer client.close()
-	what := fmt.Sprintf("%s on node %s to be ready", server.container, server.node.Name())
-	listens := false
-	err = wait.Until(ctx, what, wait.Options{Limit: startLimit}, func(ctx context.Context) error {
-		if !listens {
-			if err := waitListening(ctx, server); err != nil {
-				return errors.Join(checkNotEnded(ctx, server, file), err)
-			}
+	// Often it can do the latter a second before it calls itself ready.
+	group, ctx := errgroup.WithContext(ctx)
+	var ready atomic.Pointer[time.Time]
+	group.Go(func() error {
+		err := waitReady(ctx, s.target, server, file)
+		if now := time.Now(); err == nil {
+			ready.Store(&now)
 		}
-		err := askReady(ctx, client, server)
-		_, listens = errors.AsType[*apierrors.StatusError](err)
-		if apierrors.IsUnauthorized(err) {
-			return wait.Final(err) // it has another client CA than the administrator's, and keeps it
-		}
-		if err != nil {
-			return err
+		return err
+	})
+	group.Go(func() error { return waitReaches(ctx, s.target, server, &ready) })
+	return group.Wait()
+}
+
+// waitRuns waits until the instance listens and runs with the flags.
+func waitRuns(ctx context.Context, server instance, file string, want controlplane.Flags) error {
+	what := fmt.Sprintf("%s on node %s to run", server.container, server.node.Name())
+	return wait.Until(ctx, what, wait.Options{Limit: startLimit}, func(ctx context.Context) error {
+		if err := waitListening(ctx, server); err != nil {
+			return errors.Join(checkNotEnded(ctx, server, file), err)
 		}
 		flags, err := server.listenerFlags(ctx)
 		if err != nil {
@@ -207,13 +213,39 @@ func (s *swap) waitProved(ctx context.Context, server instance, file string) err
 		}
 		return flags.Differ(want)
 	})
+}
+
+func waitReady(ctx context.Context, target Target, server instance, file string) error {
+	client, err := server.client(ctx, target)
 	if err != nil {
 		return err
 	}
-	what = fmt.Sprintf("%s on node %s to reach every kubelet", server.container, server.node.Name())
-	return wait.Until(ctx, what, wait.Options{Limit: time.Minute}, func(ctx context.Context) error {
-		err := checkReaches(ctx, s.target, server)
-		if err != nil && strings.Contains(err.Error(), "tls: failed to verify certificate") {
+	defer client.close()
+	what := fmt.Sprintf("%s on node %s to be ready", server.container, server.node.Name())
+	return wait.Until(ctx, what, wait.Options{Limit: startLimit, Every: proofPause}, func(ctx context.Context) error {
+		err := askReady(ctx, client, server)
+		if apierrors.IsUnauthorized(err) {
+			return wait.Final(err) // it has another client CA than the administrator's, and keeps it
+		}
+		if _, answered := errors.AsType[*apierrors.StatusError](err); err != nil && !answered {
+			err = errors.Join(checkNotEnded(ctx, server, file), err)
+		}
+		return err
+	})
+}
+
+// reachLimit is how long an apiserver that is ready may fail to reach a kubelet.
+const reachLimit = time.Minute
+
+// waitReaches waits until the instance reaches every kubelet, up to reachLimit from when it was ready.
+func waitReaches(ctx context.Context, target Target, server instance, ready *atomic.Pointer[time.Time]) error {
+	what := fmt.Sprintf("%s on node %s to reach every kubelet", server.container, server.node.Name())
+	options := wait.Options{Limit: startLimit + reachLimit, Every: proofPause}
+	return wait.Until(ctx, what, options, func(ctx context.Context) error {
+		err := checkReaches(ctx, target, server)
+		since := ready.Load()
+		late := since != nil && time.Since(*since) > reachLimit
+		if err != nil && (late || strings.Contains(err.Error(), "tls: failed to verify certificate")) {
 			return wait.Final(err)
 		}
 		return err
@@ -245,24 +277,7 @@ func (s *swap) redirect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := moveTraffic(ctx, s.real.node, endpoints, s.real.port, s.trial.port); err != nil {
-		return err
-	}
-	return drained(ctx, s.real)
-}
-
-// drained waits until the instance has accepted every connection that the kernel made for it, because a process that
-// ends resets those that it did not.
-func drained(ctx context.Context, server instance) error {
-	script := `ss --no-header --tcp --listening --numeric "sport = :$1" | awk '{ waiting += $2 } END { print waiting + 0 }'`
-	what := "new connections to " + server.container + " to end"
-	return wait.Until(ctx, what, wait.Options{Limit: 30 * time.Second}, func(ctx context.Context) error {
-		output, err := server.node.Run(ctx, cluster.Command{Args: []string{"sh", "-c", script, "sh", server.port}})
-		if err == nil && string(output) != "0\n" {
-			err = fmt.Errorf("%s of them are not accepted yet", output)
-		}
-		return err
-	})
+	return moveTraffic(ctx, s.real.node, endpoints, s.trial.port)
 }
 
 // installLock is held by a script that changes what runs, whose caller may be gone.
@@ -273,16 +288,16 @@ const installLock = "/run/kubecomm-install.lock"
 // before it sees the new one: it would otherwise find it in the way and not look again for 10 to 15 s (Kubernetes
 // v1.37.1, pkg/kubelet/pod_workers.go, allowPodStart, backOffPeriod and workerBackOffPeriodJitterFactor). The last that
 // can be seen of an old pod from outside is that its dead container is removed; the pod's cgroup goes before.
-const installScript = findScript + forgetScript + `set -e
+const installScript = findScript + drainScript + `set -e
 staged=$1 manifest=$2 port=$3
 cp --preserve=mode,ownership -- "$staged" "$staged.ready"
 sync -- "$staged.ready"
 id=$(find_container kube-apiserver)
 if [ -n "$id" ]; then
   uid=$(crictl --timeout 30s inspect --output go-template --template '{{index .status.labels "io.kubernetes.pod.uid"}}' "$id")
+  drain "$port" || :
   rm -f -- "$manifest"
-  crictl --timeout 30s stop --timeout 2 "$id" >/dev/null 2>&1 || :
-  forget_connections "$port"
+  crictl --timeout 30s stop --timeout 1 "$id" >/dev/null 2>&1 || :
   tries=600
   while [ $tries -gt 0 ] && find /sys/fs/cgroup -maxdepth 6 -type d -name "*pod$uid*" -print -quit | grep -q .; do
     sleep 0.05
@@ -310,27 +325,24 @@ func (s *swap) install(ctx context.Context, staged string) error {
 }
 
 func (s *swap) sendBack(ctx context.Context) error {
-	return moveTrafficBack(ctx, s.real.node, s.real.port)
+	return moveTrafficBack(ctx, s.real.node)
 }
 
 // endTrialScript ends the trial, and with it the swap. It runs to its end by itself.
-const endTrialScript = findScript + forgetScript + `id=$(find_container "$2")
-forget_connections "$4"
-rm -f -- "$1"
-[ -z "$id" ] || crictl --timeout 30s stop --timeout 2 "$id"
-forget_connections "$4"
-rm -rf -- "$3"`
+const endTrialScript = findScript + drainScript + `manifest=$1 container=$2 port=$3 folder=$4
+id=$(find_container "$container")
+drain "$port"
+rm -f -- "$manifest"
+[ -z "$id" ] || crictl --timeout 30s stop --timeout 1 "$id"
+rm -rf -- "$folder"`
 
 // removeTrial has the trial removed. What follows need not wait until it has ended: see idle.
 func (s *swap) removeTrial(ctx context.Context) error {
 	if err := s.removeGuard(ctx); err != nil {
 		return err
 	}
-	if err := drained(ctx, s.trial); err != nil {
-		return err
-	}
 	script := `setsid flock "$1" sh -c "$2" sh "$3" "$4" "$5" "$6" >/dev/null 2>&1 </dev/null &`
-	args := []string{"sh", "-c", script, "sh", installLock, endTrialScript, trialFile, trialName, swapFolder, s.real.port}
+	args := []string{"sh", "-c", script, "sh", installLock, endTrialScript, trialFile, trialName, s.trial.port, swapFolder}
 	if _, err := s.trial.node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("removing the trial on node %s: %w", s.trial.node.Name(), err)
 	}

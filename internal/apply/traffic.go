@@ -68,35 +68,37 @@ func (s *swap) endpointsOf(ctx context.Context) ([]endpoint, error) {
 	return endpoints, nil
 }
 
-// forgetScript begins scripts that make the kernel forget connections that have ended. A client that uses the same port
-// for its next one, within ten seconds of a reset, would otherwise be sent where the last one went, though nobody listens
-// there any more. Without the tool that does it, this happens to one request in some thousands.
-const forgetScript = `forget_connections() {
-  command -v conntrack >/dev/null || return 0
-  for family in ipv4 ipv6; do
-    for state in CLOSE TIME_WAIT; do
-      for port in 443 "$1"; do conntrack -D -f $family -p tcp --dport $port --state $state >/dev/null 2>&1 || :; done
-    done
-  done
-}
-`
-
-func moveTraffic(ctx context.Context, node Node, endpoints []endpoint, from, to string) error {
-	script := forgetScript + `nft -f - && forget_connections "$1"`
-	rules := strings.NewReader(trafficRules(endpoints, to))
-	args := []string{"sh", "-c", script, "sh", from}
-	if _, err := node.Run(ctx, cluster.Command{Args: args, Stdin: rules}); err != nil {
-		return fmt.Errorf("sending new connections to port %s: %w", to, err)
+func moveTraffic(ctx context.Context, node Node, endpoints []endpoint, port string) error {
+	rules := strings.NewReader(trafficRules(endpoints, port))
+	if _, err := node.Run(ctx, cluster.Command{Args: []string{"nft", "-f", "-"}, Stdin: rules}); err != nil {
+		return fmt.Errorf("sending new connections to port %s: %w", port, err)
 	}
 	return nil
 }
 
-// moveTrafficBack takes the rules away. Connections that were made under them stay as they are.
-func moveTrafficBack(ctx context.Context, node Node, port string) error {
-	script := forgetScript + `nft list table inet "$1" >/dev/null 2>&1 || exit 0
-nft delete table inet "$1" && forget_connections "$2"`
-	if _, err := node.Run(ctx, cluster.Command{Args: []string{"sh", "-c", script, "sh", trafficTable, port}}); err != nil {
+// moveTrafficBack takes the rules away. Connections that were made under them stay as they are. Nothing must make the
+// kernel forget connections, ended or not: a late packet of one would make it remember the connection the wrong way
+// round, and send the client's next one from the same port past the rules.
+func moveTrafficBack(ctx context.Context, node Node) error {
+	script := `! nft list table inet "$1" >/dev/null 2>&1 || nft delete table inet "$1"`
+	if _, err := node.Run(ctx, cluster.Command{Args: []string{"sh", "-c", script, "sh", trafficTable}}); err != nil {
 		return fmt.Errorf("taking the traffic rules away: %w", err)
 	}
 	return nil
 }
+
+// drainScript begins scripts that end an instance. It waits until the instance has accepted every connection that the
+// kernel made for it, and none of its connections has ended for half a second: those that are for one request then have
+// had their answer, on a busy machine too, and those that are left are held open by clients that know how to go on.
+const drainScript = `drain() {
+  before= still=0 tries=100
+  while [ $still -lt 5 ] && [ $tries -gt 0 ]; do
+    sleep 0.1
+    waiting=$(ss --no-header --tcp --listening --numeric "sport = :$1" | awk '{ n += $2 } END { print n + 0 }')
+    now=$(ss --no-header --tcp --numeric state connected exclude time-wait "sport = :$1" | awk '{ print $4, $5 }')
+    ended=$(printf %s "$before" | grep --count --invert-match --line-regexp --fixed-strings -e "$now")
+    if [ "$waiting" = 0 ] && [ "$ended" = 0 ]; then still=$((still + 1)); else still=0; fi
+    before=$now tries=$((tries - 1))
+  done
+}
+`
