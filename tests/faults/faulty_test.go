@@ -31,6 +31,7 @@ func (s *suite) faulty(t *testing.T) {
 		{"containerd is stopped in the middle of a swap", s.containerdStopped},
 		{"the connection to the engine is cut and comes back", s.engineRestarted},
 		{"the disk fills up", s.diskFills},
+		{"a restore is interrupted when all is nearly back", s.restoreInterrupted},
 	}
 	for _, picked := range pick(s.choice, faults, 1) {
 		s.test(t, picked.name, picked.do)
@@ -135,6 +136,36 @@ func (s *suite) fillSmallDisk(ctx context.Context, t *testing.T) {
 func (s *suite) unmountSmallDisk(ctx context.Context, t *testing.T) {
 	t.Helper()
 	run(ctx, t, s.controlPlane(), `umount "$1" && rmdir "$1"`, smallDisk)
+}
+
+// restoreInterrupted sees that a cluster stays hardened, as a whole, whose restore didn't come to its end.
+func (s *suite) restoreInterrupted(ctx context.Context, t *testing.T) {
+	t.Helper()
+	requests := s.ask(ctx, t)
+	s.converge(ctx, t, everything())
+	steps := apply.PlanRestore(s.observe(ctx, t))
+	interrupted, interrupt := context.WithCancel(ctx)
+	defer interrupt()
+	err := apply.Restore(interrupted, s.target(), apply.Options{Now: time.Now, Progress: func(p apply.Progress) {
+		if begins(apply.RestoreServing, "see what the kubelet serves")(p) {
+			interrupt()
+		}
+	}})
+	t.Log(err)
+	failure, ok := errors.AsType[*apply.StepError](err)
+	require.True(t, ok, "%v", err)
+	require.ErrorIs(t, failure.Err, context.Canceled)
+	assert.Equal(t, apply.RestoreServing, failure.Step.Kind)
+	require.NoError(t, failure.UndoErr)
+	for _, step := range steps {
+		if step.Kind.Undone() != "" {
+			assert.Contains(t, failure.Undone, step)
+		}
+	}
+	require.Empty(t, apply.Plan(s.observe(ctx, t), everything()))
+	s.requireNothing(ctx, t, trialScript)
+	s.restore(ctx, t)
+	requireAllAnswered(t, requests)
 }
 
 // twoApplies lets one provider hold the lock, and others wait for it in vain, until it is killed.
