@@ -148,12 +148,13 @@ func checkNodeReady(ctx context.Context, target Target, node Node, start int64) 
 	return nil
 }
 
+// kubeletLogScript prints what the kubelet itself wrote; systemd tells of its unit under another name.
+const kubeletLogScript = complaintScript + `journalctl _SYSTEMD_UNIT=kubelet.service --lines 300 --output cat | complaints`
+
 func lastKubeletLog(ctx context.Context, node Node) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeLimit)
 	defer cancel()
-	output, err := node.Run(ctx, cluster.Command{Args: []string{
-		"journalctl", "--unit", "kubelet", "--lines", "10", "--output", "cat", "--priority", "err",
-	}})
+	output, err := node.Run(ctx, cluster.Command{Args: []string{"sh", "-c", kubeletLogScript}})
 	if err != nil {
 		return "(its log could not be read: " + err.Error() + ")"
 	}

@@ -83,12 +83,18 @@ func runUnlessAbsent(ctx context.Context, node Node, script string, args ...stri
 	return output, err
 }
 
-// logScript prints the end of the newest apiserver container's log, running or not, without what is mere information
-// if anything else is there: an apiserver goes on telling of its start after the line that matters.
-const logScript = `id=$(crictl --timeout 30s ps --all --latest --quiet --name "^$1$" \
+// complaintScript begins scripts that print the end of a log in klog's format, without what is mere information if
+// anything else is there: a component goes on telling of its start after the line that matters.
+const complaintScript = `complaints() {
+  log=$(tail -n 300)
+  printf '%s\n' "$log" | grep -v '^I[0-9]' | tail -n 15 | grep . || printf '%s\n' "$log" | tail -n 15
+}
+`
+
+// logScript prints the end of the newest apiserver container's log, running or not.
+const logScript = complaintScript + `id=$(crictl --timeout 30s ps --all --latest --quiet --name "^$1$" \
   --label io.kubernetes.pod.namespace=kube-system) && [ -n "$id" ] || exit
-log=$(crictl --timeout 30s logs --tail 300 "$id" 2>&1)
-printf '%s\n' "$log" | grep -v '^I[0-9]' | tail -n 15 | grep . || printf '%s\n' "$log" | tail -n 15`
+crictl --timeout 30s logs --tail 300 "$id" 2>&1 | complaints`
 
 // lastLog returns the end of the apiserver's log, as good as it can be had: it explains another error.
 func lastLog(ctx context.Context, server instance) string {

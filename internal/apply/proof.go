@@ -45,12 +45,7 @@ func askReady(ctx context.Context, client apiClient, server instance) error {
 
 // checkReaches makes the apiserver talk to every kubelet: it asks for the kubelet's health through the node proxy, which
 // uses the verified kubelet connection whatever else is configured, reads a log and runs a command in a pod there.
-func checkReaches(ctx context.Context, target Target, server instance) error {
-	client, err := server.client(ctx, target)
-	if err != nil {
-		return err
-	}
-	defer client.close()
+func checkReaches(ctx context.Context, target Target, client apiClient, server instance) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, peer := range target.Nodes {
 		group.Go(func() error {

@@ -239,10 +239,15 @@ const reachLimit = time.Minute
 
 // waitReaches waits until the instance reaches every kubelet, up to reachLimit from when it was ready.
 func waitReaches(ctx context.Context, target Target, server instance, ready *atomic.Pointer[time.Time]) error {
+	client, err := server.client(ctx, target)
+	if err != nil {
+		return err
+	}
+	defer client.close()
 	what := fmt.Sprintf("%s on node %s to reach every kubelet", server.container, server.node.Name())
 	options := wait.Options{Limit: startLimit + reachLimit, Every: proofPause}
 	return wait.Until(ctx, what, options, func(ctx context.Context) error {
-		err := checkReaches(ctx, target, server)
+		err := checkReaches(ctx, target, client, server)
 		since := ready.Load()
 		late := since != nil && time.Since(*since) > reachLimit
 		if err != nil && (late || strings.Contains(err.Error(), "tls: failed to verify certificate")) {
