@@ -46,7 +46,7 @@ func askReady(ctx context.Context, client apiClient, server instance) error {
 // checkReaches makes the apiserver talk to every kubelet: it asks for the kubelet's health through the node proxy, which
 // uses the verified kubelet connection whatever else is configured, reads a log and runs a command in a pod there.
 func checkReaches(ctx context.Context, target Target, client apiClient, server instance) error {
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group // without a context of its own: each node may say what is wrong with it
 	for _, peer := range target.Nodes {
 		group.Go(func() error {
 			request := client.CoreV1().RESTClient().Get().Resource("nodes").Name(peer.Name()).SubResource("proxy", "healthz")
