@@ -293,7 +293,7 @@ const installLock = "/run/kubecomm-install.lock"
 // before it sees the new one: it would otherwise find it in the way and not look again for 10 to 15 s (Kubernetes
 // v1.37.1, pkg/kubelet/pod_workers.go, allowPodStart, backOffPeriod and workerBackOffPeriodJitterFactor). The last that
 // can be seen of an old pod from outside is that its dead container is removed; the pod's cgroup goes before.
-const installScript = findScript + drainScript + `set -e
+const installScript = findScript + drainScript + forgetScript + `set -e
 staged=$1 manifest=$2 port=$3
 cp --preserve=mode,ownership -- "$staged" "$staged.ready"
 sync -- "$staged.ready"
@@ -301,6 +301,7 @@ id=$(find_container kube-apiserver)
 if [ -n "$id" ]; then
   uid=$(crictl --timeout 30s inspect --output go-template --template '{{index .status.labels "io.kubernetes.pod.uid"}}' "$id")
   drain "$port" || :
+  forget "$port"
   rm -f -- "$manifest"
   crictl --timeout 30s stop --timeout 1 "$id" >/dev/null 2>&1 || :
   tries=600
@@ -313,6 +314,7 @@ if [ -n "$id" ]; then
     sleep 0.05
     tries=$((tries - 1))
   done
+  forget "$port"
 fi
 touch -- "$staged.ready"
 mv -f -- "$staged.ready" "$manifest"`
@@ -334,11 +336,12 @@ func (s *swap) sendBack(ctx context.Context) error {
 }
 
 // endTrialScript ends the trial, and with it the swap. It runs to its end by itself.
-const endTrialScript = findScript + drainScript + `manifest=$1 container=$2 port=$3 folder=$4
+const endTrialScript = findScript + drainScript + forgetScript + `manifest=$1 container=$2 port=$3 folder=$4
 id=$(find_container "$container")
 drain "$port"
 rm -f -- "$manifest"
 [ -z "$id" ] || crictl --timeout 30s stop --timeout 1 "$id"
+forget "$port"
 rm -rf -- "$folder"`
 
 // removeTrial has the trial removed. What follows need not wait until it has ended: see idle.
