@@ -44,8 +44,9 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 			statecheck.ExpectKnownValue(hardeningAddress, worker("verifies_kubelets"), knownvalue.Null()),
 			statecheck.ExpectKnownValue(hardeningAddress,
 				at("nodes", name+"-control-plane", "verifies_kubelets"), knownvalue.Bool(true)),
+			statecheck.ExpectKnownValue(hardeningAddress, at("apiserver", "verify_kubelets"), knownvalue.Null()),
 			statecheck.ExpectKnownValue(hardeningAddress,
-				at("apiserver", "verify_kubelets"), knownvalue.Bool(true)),
+				at("effective", "apiserver.verify_kubelets"), knownvalue.StringExact("true")),
 			renewed.AddStateValue(hardeningAddress, served("sha256")),
 			ca.AddStateValue(hardeningAddress, at("kubelet_ca")),
 		)
@@ -97,7 +98,7 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 				},
 				Config: config(kubelet("43200m", floor) + "  apiserver = { " + floor + " }\n"),
 				ConfigPlanChecks: updates(
-					changes(at("apiserver", "verify_kubelets"), knownvalue.Bool(false), knownvalue.Bool(true)),
+					changes(at("apiserver", "verify_kubelets"), knownvalue.Bool(false), knownvalue.Null()),
 					changes(apiserverFloor, knownvalue.Null(), knownvalue.StringExact(newVersion)),
 					changes(kubeletFloor, knownvalue.StringExact(oldVersion), knownvalue.StringExact(newVersion)),
 				),
@@ -166,7 +167,17 @@ func TestAccHardeningRefusesBadInput(t *testing.T) {
 			setting("kubelet", "tls_min_version = \"VersionTLS13\"\ntls_cipher_suites = [\"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\"]"),
 			`would\s+be\s+ignored`,
 		},
-		"no restart at all": {setting("kubelet", `max_parallel_restarts = 0`), `(?s)max_parallel_restarts.*at\s+least\s+1`},
+		"a profile that nobody knows": {"cluster = \"a\"\nprofile = \"strict\"", `(?s)profile.*"restricted"`},
+		"a value that the profile leaves without effect": {
+			"profile = \"restricted\"\n" + setting("apiserver", `tls_cipher_suites = ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]`),
+			`would\s+be\s+ignored`,
+		},
+		"a kubelet that lets everyone in":             {setting("kubelet", `anonymous = true`), `(?s)kubelet\.anonymous.*is\s+not\s+allowed`},
+		"a port that is no number":                    {setting("kubelet", `read_only_port = "none"`), `(?s)a number is required`},
+		"a scheduler out of its probes' reach":        {setting("scheduler", `bind_address = "10.0.0.1"`), `(?s)scheduler\.bind_address.*none\s+of`},
+		"a version of TLS that etcd spells otherwise": {setting("etcd", `tls_min_version = "VersionTLS13"`), `(?s)etcd\.tls_min_version.*TLS1\.2`},
+		"authorization that stops kubelets":           {setting("apiserver", `authorization_modes = ["RBAC"]`), `(?s)without\s+Node`},
+		"no restart at all":                           {setting("kubelet", `max_parallel_restarts = 0`), `(?s)max_parallel_restarts.*at\s+least\s+1`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -27,6 +27,11 @@ func (r *hardening) apply(ctx context.Context, doing string, model *hardeningMod
 		return diags
 	}
 	name := model.Cluster.ValueString()
+	effective, _ := model.effectiveValues()
+	diags.Append(r.checkVersion(ctx, name, effective)...) // of a cluster that was not there when this was planned
+	if diags.HasError() {
+		return diags
+	}
 	opened, err := r.engine.Open(ctx, name)
 	if err != nil {
 		return append(diags, hardeningFailed(doing, name, err))

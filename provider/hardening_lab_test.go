@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
@@ -68,10 +69,11 @@ func (l hardeningLab) eventually(what string, condition func(apply.Observation, 
 	}))
 }
 
-const stopContainer = `id=$(crictl --timeout 30s ps --quiet --name '^kube-apiserver$'); [ -z "$id" ] || crictl --timeout 30s stop --timeout 2 "$id"`
+// stopContainer is a script for a component.
+const stopContainer = `id=$(crictl --timeout 30s ps --quiet --name '^%s$'); [ -z "$id" ] || crictl --timeout 30s stop --timeout 2 "$id"`
 
 func (l hardeningLab) stopAPIServer() {
-	l.onControlPlane("systemctl stop kubelet\n" + stopContainer)
+	l.onControlPlane("systemctl stop kubelet\n" + fmt.Sprintf(stopContainer, settings.APIServer))
 }
 
 func (l hardeningLab) startAPIServer() {
@@ -83,7 +85,7 @@ func (l hardeningLab) startAPIServer() {
 func (l hardeningLab) removeFlag() {
 	l.onControlPlane(`sed '/--kubelet-certificate-authority=/d' /etc/kubernetes/manifests/kube-apiserver.yaml >/etc/kubernetes/edited
 mv /etc/kubernetes/edited /etc/kubernetes/manifests/kube-apiserver.yaml
-` + stopContainer)
+` + fmt.Sprintf(stopContainer, settings.APIServer))
 	l.eventually("the apiserver to run without the flag", func(observed apply.Observation, err error) error {
 		if err == nil && observed.Nodes[0].APIServer.KubeletCA() != "" {
 			err = errors.New("it has the flag")

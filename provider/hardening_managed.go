@@ -2,6 +2,7 @@ package provider
 
 import (
 	"maps"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -14,19 +15,34 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
-// The attributes of the settings that become an apiserver's flag or a field of a kubelet's configuration are made from
-// the table of settings. They are optional and not computed: one that is left out is null in every plan, and in state as
-// long as the nodes have what they had before kubecomm.
+// The attributes of settings that profiles may say something of are made from the table of settings. They are optional and
+// not computed: one that is left out is null in every plan, and in state as long as the nodes have what the profile says,
+// or else what they had before kubecomm.
 
 // The objects that hold such attributes.
 const (
-	apiserverGroup = "apiserver"
-	kubeletGroup   = "kubelet"
+	apiserverGroup         = "apiserver"
+	kubeletGroup           = "kubelet"
+	controllerManagerGroup = "controller_manager"
+	schedulerGroup         = "scheduler"
+	etcdGroup              = "etcd"
 )
+
+// otherGroups have managed attributes alone.
+var otherGroups = []string{controllerManagerGroup, schedulerGroup, etcdGroup}
+
+// groups are the objects of a model, by name.
+func (m *hardeningModel) groups() map[string]*types.Object {
+	return map[string]*types.Object{
+		apiserverGroup: &m.APIServer, kubeletGroup: &m.Kubelet, controllerManagerGroup: &m.ControllerManager,
+		schedulerGroup: &m.Scheduler, etcdGroup: &m.Etcd,
+	}
+}
 
 // withManaged adds the types of a group's managed attributes to those of its others.
 func withManaged(group string, others map[string]attr.Type) map[string]attr.Type {
-	all := maps.Clone(others)
+	all := map[string]attr.Type{}
+	maps.Copy(all, others)
 	for _, setting := range managedOf(group) {
 		all[setting.Attribute()] = managedType(setting)
 	}
@@ -35,23 +51,31 @@ func withManaged(group string, others map[string]attr.Type) map[string]attr.Type
 
 // withManagedSchema does the same with their schemas.
 func withManagedSchema(group string, others map[string]schema.Attribute) map[string]schema.Attribute {
-	all := maps.Clone(others)
+	all := map[string]schema.Attribute{}
+	maps.Copy(all, others)
 	for _, setting := range managedOf(group) {
-		description := settings.Describe(setting.Name)
-		if setting.Form == settings.Texts {
-			all[setting.Attribute()] = schema.ListAttribute{
-				MarkdownDescription: description, ElementType: types.StringType, Optional: true,
-			}
-			continue
-		}
-		all[setting.Attribute()] = schema.StringAttribute{MarkdownDescription: description, Optional: true}
+		all[setting.Attribute()] = managedSchema(setting)
 	}
 	return all
 }
 
+func managedSchema(setting settings.Setting) schema.Attribute {
+	description := settings.Describe(setting.Name)
+	switch {
+	case setting.Form.List():
+		return schema.ListAttribute{MarkdownDescription: description, ElementType: types.StringType, Optional: true}
+	case setting.Form == settings.Switch:
+		return schema.BoolAttribute{MarkdownDescription: description, Optional: true}
+	case setting.Form == settings.Number:
+		return schema.Int64Attribute{MarkdownDescription: description, Optional: true}
+	}
+	return schema.StringAttribute{MarkdownDescription: description, Optional: true}
+}
+
 // withManagedNull adds nulls, for an object's default.
 func withManagedNull(group string, others map[string]attr.Value) map[string]attr.Value {
-	all := maps.Clone(others)
+	all := map[string]attr.Value{}
+	maps.Copy(all, others)
 	for _, setting := range managedOf(group) {
 		all[setting.Attribute()] = managedAttribute(setting, nil)
 	}
@@ -60,8 +84,8 @@ func withManagedNull(group string, others map[string]attr.Value) map[string]attr
 
 func managedOf(group string) []settings.Setting {
 	var found []settings.Setting
-	for _, setting := range settings.Managed() {
-		if setting.Group() == group {
+	for _, setting := range settings.Declarable() {
+		if setting.Group() == group && !strings.Contains(setting.Attribute(), ".") {
 			found = append(found, setting)
 		}
 	}
@@ -69,26 +93,47 @@ func managedOf(group string) []settings.Setting {
 }
 
 func managedType(setting settings.Setting) attr.Type {
-	if setting.Form == settings.Texts {
+	switch {
+	case setting.Form.List():
 		return types.ListType{ElemType: types.StringType}
+	case setting.Form == settings.Switch:
+		return types.BoolType
+	case setting.Form == settings.Number:
+		return types.Int64Type
 	}
 	return types.StringType
 }
 
+// managedAttribute shows a value. Of a switch or a number that somebody else wrote and that is none, it shows nothing.
 func managedAttribute(setting settings.Setting, value settings.Value) attr.Value {
-	texts := make([]attr.Value, len(value))
-	for i, text := range value {
-		texts[i] = types.StringValue(text)
-	}
 	switch {
-	case setting.Form == settings.Texts && value == nil:
-		return types.ListNull(types.StringType)
-	case setting.Form == settings.Texts:
-		return types.ListValueMust(types.StringType, texts)
+	case setting.Form.List():
+		return managedList(value)
+	case setting.Form == settings.Switch:
+		if on, err := strconv.ParseBool(value.String()); err == nil {
+			return types.BoolValue(on)
+		}
+		return types.BoolNull()
+	case setting.Form == settings.Number:
+		if number, err := strconv.ParseInt(value.String(), 10, 64); err == nil {
+			return types.Int64Value(number)
+		}
+		return types.Int64Null()
 	case value == nil:
 		return types.StringNull()
 	}
 	return types.StringValue(value.String())
+}
+
+func managedList(value settings.Value) types.List {
+	if value == nil {
+		return types.ListNull(types.StringType)
+	}
+	texts := make([]attr.Value, len(value))
+	for i, text := range value {
+		texts[i] = types.StringValue(text)
+	}
+	return types.ListValueMust(types.StringType, texts)
 }
 
 // managedValue reads an attribute. It returns false if any of it is not known yet.
@@ -99,59 +144,105 @@ func managedValue(attribute attr.Value) (settings.Value, bool) {
 	if attribute.IsUnknown() {
 		return nil, false
 	}
-	list, isList := attribute.(types.List)
-	if !isList {
-		text, _ := attribute.(types.String)
-		return settings.Value{text.ValueString()}, true
-	}
-	value := settings.Value{}
-	for _, element := range list.Elements() {
-		text, _ := element.(types.String)
-		if text.IsUnknown() {
-			return nil, false
+	switch attribute := attribute.(type) {
+	case types.Bool:
+		return settings.Value{strconv.FormatBool(attribute.ValueBool())}, true
+	case types.Int64:
+		return settings.Value{strconv.FormatInt(attribute.ValueInt64(), 10)}, true
+	case types.String:
+		return settings.Value{attribute.ValueString()}, true
+	case types.List:
+		value := settings.Value{}
+		for _, element := range attribute.Elements() {
+			text, _ := element.(types.String)
+			if text.IsUnknown() {
+				return nil, false
+			}
+			value = append(value, text.ValueString())
 		}
-		value = append(value, text.ValueString())
+		return value, true
 	}
-	return value, true
+	return nil, false
 }
 
-// managed reads the values of the settings that become flags or fields, as far as they are known, and whether all are.
-func (m hardeningModel) managed() (values map[string]settings.Value, known bool) {
+// managed reads the values that are declared, as far as they are known, and whether all are.
+func (m *hardeningModel) managed() (values map[string]settings.Value, known bool) {
 	values, known = map[string]settings.Value{}, true
-	for group, object := range map[string]types.Object{apiserverGroup: m.APIServer, kubeletGroup: m.Kubelet} {
-		known = known && !object.IsUnknown()
-		for _, setting := range managedOf(group) {
-			value, valueKnown := managedValue(object.Attributes()[setting.Attribute()])
-			known = known && valueKnown
-			if value != nil {
-				values[setting.Name] = value
-			}
+	read := func(name string, attribute attr.Value) {
+		value, valueKnown := managedValue(attribute)
+		known = known && valueKnown
+		if value != nil {
+			values[name] = value
 		}
 	}
+	for group, object := range m.groups() {
+		known = known && !object.IsUnknown()
+		for _, setting := range managedOf(group) {
+			read(setting.Name, object.Attributes()[setting.Attribute()])
+		}
+	}
+	certificates := attribute[types.Object](m.Kubelet, "serving_certificates")
+	known = known && !certificates.IsUnknown()
+	read(settings.NameServingSource, certificates.Attributes()["source"])
 	return values, known
 }
 
+// declaredProfile returns false if the profile isn't known yet.
+func (m *hardeningModel) declaredProfile() (settings.Profile, bool) {
+	if m.Profile.IsNull() { // it was imported, or is read before defaults are
+		return settings.DefaultProfile, true
+	}
+	return settings.Profile(m.Profile.ValueString()), !m.Profile.IsUnknown()
+}
+
+// effectiveValues returns what the model stands for, and whether all of that is known.
+func (m *hardeningModel) effectiveValues() (map[string]settings.Value, bool) {
+	values, known := m.managed()
+	profile, profileKnown := m.declaredProfile()
+	return settings.Effective(profile, values), known && profileKnown
+}
+
+// effectiveAttribute shows what the model stands for.
+func (m *hardeningModel) effectiveAttribute() types.Map {
+	effective, known := m.effectiveValues()
+	if !known {
+		return types.MapUnknown(types.StringType)
+	}
+	texts := map[string]attr.Value{}
+	for name, value := range effective {
+		texts[name] = types.StringValue(value.String())
+	}
+	return types.MapValueMust(types.StringType, texts)
+}
+
 // observedManaged adds a group's managed attributes as they were observed to its others.
-func (m hardeningModel) observedManaged(
+func (m *hardeningModel) observedManaged(
 	group string, observed apply.Observation, others map[string]attr.Value,
 ) map[string]attr.Value {
 	held, _ := m.managed()
+	effective, _ := m.effectiveValues()
 	for _, setting := range managedOf(group) {
-		others[setting.Attribute()] = managedAttribute(setting, observed.Value(setting, held[setting.Name]))
+		name := setting.Name
+		others[setting.Attribute()] = managedAttribute(setting, observed.Value(setting, held[name], effective[name]))
 	}
 	return others
 }
 
-// checkManaged lets the domain judge the values that are known. Terraform shows where a top-level attribute is, but not
-// one inside, so that is said.
+// checkManaged lets the domain judge the values that are known.
 func checkManaged(values map[string]settings.Value) diag.Diagnostics {
+	return problemsOf(settings.Check(values), "Give another value: ")
+}
+
+// problemsOf shows problems on their attributes. Terraform shows where a top-level attribute is, but not one inside, so
+// that is said.
+func problemsOf(problems []settings.Problem, advice string) diag.Diagnostics {
 	var diags diag.Diagnostics
-	for _, problem := range settings.Check(values) {
+	for _, problem := range problems {
 		at := path.Empty()
 		for step := range strings.SplitSeq(problem.Name, ".") {
 			at = at.AtName(step)
 		}
-		diags.AddAttributeError(at, "Invalid value for "+problem.Name, "Give another value: "+problem.Err.Error()+".")
+		diags.AddAttributeError(at, "Invalid value for "+problem.Name, advice+problem.Err.Error()+".")
 	}
 	return diags
 }

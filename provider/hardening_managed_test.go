@@ -23,7 +23,7 @@ const (
 )
 
 // declaring is a plan with the defaults, in which the named attributes are set.
-func declaring(set map[string]attr.Value) hardeningModel {
+func declaring(set map[string]attr.Value) *hardeningModel {
 	with := func(group string, others map[string]attr.Value) map[string]attr.Value {
 		all := withManagedNull(group, others)
 		for name, value := range set {
@@ -33,10 +33,9 @@ func declaring(set map[string]attr.Value) hardeningModel {
 		}
 		return all
 	}
-	return hardeningModel{
-		APIServer: types.ObjectValueMust(apiserverAttributes, with(apiserverGroup, map[string]attr.Value{
-			"verify_kubelets": types.BoolValue(true),
-		})),
+	return &hardeningModel{
+		Profile:   types.StringValue("kubeadm"),
+		APIServer: types.ObjectValueMust(apiserverAttributes, with(apiserverGroup, nil)),
 		Kubelet: types.ObjectValueMust(kubeletAttributes, with(kubeletGroup, map[string]attr.Value{
 			"serving_certificates": defaultCertificates(), "max_parallel_restarts": types.Int64Value(3),
 		})),
@@ -48,7 +47,7 @@ func text(value string) types.String { return types.StringValue(value) }
 func list(values ...attr.Value) types.List { return types.ListValueMust(types.StringType, values) }
 
 func TestADeclarationBecomesFlagsAndFields(t *testing.T) {
-	defaults := settings.Defaults()
+	defaults := settings.Of(nil)
 	got, known, diags := declaring(nil).declared(t.Context())
 	require.Empty(t, diags)
 	require.True(t, known)
@@ -60,10 +59,28 @@ func TestADeclarationBecomesFlagsAndFields(t *testing.T) {
 	}).declared(t.Context())
 	require.Empty(t, diags)
 	require.True(t, known)
-	defaults.APIServerFlags = map[string][]string{"tls-min-version": {newFloor}}
+	defaults.SetFlag(settings.APIServer, "tls-min-version", newFloor)
 	defaults.KubeletFields = map[string]any{"tlsMinVersion": oldFloor, "tlsCipherSuites": []string{suite}}
 	defaults.KubeletRestarts = 7
 	require.Equal(t, defaults, got)
+}
+
+func TestWhatIsLeftOutIsAsTheProfileSays(t *testing.T) {
+	model := declaring(map[string]attr.Value{"apiserver.profiling": types.BoolValue(true)})
+	require.Equal(t, map[string]attr.Value{"apiserver.profiling": text("true")}, model.effectiveAttribute().Elements())
+	model.Profile = text("baseline")
+	effective := model.effectiveAttribute().Elements()
+	require.Equal(t, text("true"), effective["apiserver.profiling"])
+	require.Equal(t, text("false"), effective["scheduler.profiling"])
+	require.Equal(t, text("Node, RBAC"), effective["apiserver.authorization_modes"])
+	want, known, diags := model.declared(t.Context())
+	require.Empty(t, diags)
+	require.True(t, known)
+	require.Equal(t, []string{"true"}, want.Flags[settings.APIServer]["profiling"])
+	require.Equal(t, []string{"false"}, want.Flags[settings.Scheduler]["profiling"])
+	require.True(t, want.VerifyKubelets)
+	model.Profile = types.StringUnknown()
+	require.True(t, model.effectiveAttribute().IsUnknown())
 }
 
 func TestADeclarationIsOnlyKnownIfAllOfItIs(t *testing.T) {
@@ -101,16 +118,18 @@ func observedWith(server, node string) apply.Observation {
 	}
 	return apply.Observation{Nodes: []apply.NodeObservation{{
 		Name: "dev-control-plane", Role: cluster.ControlPlane, Addresses: []netip.Addr{netip.MustParseAddr("172.18.0.2")},
-		APIServer: &apply.APIServerObservation{Running: flags, Manifest: flags, Baseline: controlplane.Flags{}},
-		Kubelet:   apply.KubeletObservation{File: fields, Running: fields, Baseline: kubelet.Fields{}},
+		APIServer: &apply.APIServerObservation{ComponentObservation: apply.ComponentObservation{
+			Running: flags, Manifest: flags, Baseline: controlplane.Flags{},
+		}},
+		Kubelet: apply.KubeletObservation{File: fields, Running: fields, Baseline: kubelet.Fields{}},
 	}}}
 }
 
 func TestARefreshShowsWhatRunsOnTheAttributeConcerned(t *testing.T) {
-	imported := hardeningModel{Cluster: text("dev")}
+	imported := &hardeningModel{Cluster: text("dev")}
 	both := map[string]attr.Value{"apiserver.tls_min_version": text(newFloor), "kubelet.tls_min_version": text(newFloor)}
 	tests := map[string]struct {
-		state                hardeningModel
+		state                *hardeningModel
 		server, node         string // what runs
 		showServer, showNode types.String
 	}{
@@ -131,7 +150,7 @@ func TestARefreshShowsWhatRunsOnTheAttributeConcerned(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			model := test.state
+			model := *test.state
 			require.Empty(t, model.observe(t.Context(), observedWith(test.server, test.node)))
 			require.Equal(t, test.showServer, attribute[types.String](model.APIServer, "tls_min_version"))
 			require.Equal(t, test.showNode, attribute[types.String](model.Kubelet, "tls_min_version"))

@@ -18,9 +18,16 @@ import (
 // hardeningModel is the resource as plan, state and configuration hold it. Objects stay framework types, because in a
 // plan any of them may be unknown.
 type hardeningModel struct {
-	Cluster   types.String   `tfsdk:"cluster"`
-	APIServer types.Object   `tfsdk:"apiserver"`
-	Kubelet   types.Object   `tfsdk:"kubelet"`
+	Cluster   types.String `tfsdk:"cluster"`
+	Profile   types.String `tfsdk:"profile"`
+	Effective types.Map    `tfsdk:"effective"`
+	APIServer types.Object `tfsdk:"apiserver"`
+	Kubelet   types.Object `tfsdk:"kubelet"`
+
+	ControllerManager types.Object `tfsdk:"controller_manager"`
+	Scheduler         types.Object `tfsdk:"scheduler"`
+	Etcd              types.Object `tfsdk:"etcd"`
+
 	KubeletCA types.String   `tfsdk:"kubelet_ca"`
 	Nodes     types.Map      `tfsdk:"nodes"`
 	Timeouts  timeouts.Value `tfsdk:"timeouts"`
@@ -48,7 +55,7 @@ type certificateModel struct {
 }
 
 var (
-	apiserverAttributes = withManaged(apiserverGroup, map[string]attr.Type{"verify_kubelets": types.BoolType})
+	apiserverAttributes = withManaged(apiserverGroup, nil)
 	servingAttributes   = map[string]attr.Type{"source": types.StringType, "validity": types.StringType}
 	kubeletAttributes   = withManaged(kubeletGroup, map[string]attr.Type{
 		"serving_certificates":  types.ObjectType{AttrTypes: servingAttributes},
@@ -72,15 +79,14 @@ var (
 )
 
 // declared reads the settings. It returns false if one of them is not known yet.
-func (m hardeningModel) declared(ctx context.Context) (settings.Settings, bool, diag.Diagnostics) {
-	want := settings.Defaults()
-	values, known := m.managed()
-	diags := checkManaged(values)
+func (m *hardeningModel) declared(ctx context.Context) (settings.Settings, bool, diag.Diagnostics) {
+	effective, known := m.effectiveValues()
+	want := settings.Of(effective)
+	diags := checkManaged(effective)
 	serving, servingDiags := m.serving(ctx)
 	diags.Append(servingDiags...)
-	verify, restarts := attribute[types.Bool](m.APIServer, "verify_kubelets"), m.maxParallelRestarts()
-	if diags.HasError() || !known || verify.IsUnknown() || restarts.IsUnknown() ||
-		serving.Source.IsUnknown() || serving.Validity.IsUnknown() {
+	restarts := m.maxParallelRestarts()
+	if diags.HasError() || !known || restarts.IsUnknown() || serving.Validity.IsUnknown() {
 		return want, false, diags
 	}
 	validity, err := settings.ParseValidity(serving.Validity.ValueString())
@@ -88,20 +94,13 @@ func (m hardeningModel) declared(ctx context.Context) (settings.Settings, bool, 
 		diags.AddError("Invalid certificate lifetime", err.Error())
 		return want, false, diags
 	}
-	want.VerifyKubelets = verify.ValueBool()
-	want.ServingSource = settings.Source(serving.Source.ValueString())
 	want.ServingValidity = validity
 	want.KubeletRestarts = int(restarts.ValueInt64())
-	for _, setting := range settings.Managed() {
-		if value := values[setting.Name]; value != nil {
-			want.Declare(setting, value)
-		}
-	}
 	return want, true, diags
 }
 
 // serving reads the settings of serving certificates. Parts that are not known come back unknown.
-func (m hardeningModel) serving(ctx context.Context) (servingModel, diag.Diagnostics) {
+func (m *hardeningModel) serving(ctx context.Context) (servingModel, diag.Diagnostics) {
 	certificates := attribute[types.Object](m.Kubelet, "serving_certificates")
 	if certificates.IsNull() || certificates.IsUnknown() {
 		return servingModel{Source: types.StringUnknown(), Validity: types.StringUnknown()}, nil
@@ -112,7 +111,7 @@ func (m hardeningModel) serving(ctx context.Context) (servingModel, diag.Diagnos
 }
 
 // maxParallelRestarts is nothing that can be observed: an imported resource has the default.
-func (m hardeningModel) maxParallelRestarts() types.Int64 {
+func (m *hardeningModel) maxParallelRestarts() types.Int64 {
 	restarts := attribute[types.Int64](m.Kubelet, "max_parallel_restarts")
 	if restarts.IsNull() {
 		return types.Int64Value(int64(settings.Defaults().KubeletRestarts))
@@ -132,16 +131,12 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 	if diags.HasError() {
 		return diags
 	}
-	source := types.StringNull()
+	source := m.observedSource(serving.Source, observed)
 	m.KubeletCA = types.StringNull()
 	if observed.Issuer != nil {
-		source = types.StringValue(string(settings.DedicatedCA))
 		m.KubeletCA = types.StringValue(string(pki.EncodeBundle(observed.Issuer)))
 	}
-	m.APIServer = types.ObjectValueMust(apiserverAttributes,
-		m.observedManaged(apiserverGroup, observed, map[string]attr.Value{
-			"verify_kubelets": types.BoolValue(observed.AllVerifyKubelets()),
-		}))
+	m.APIServer = types.ObjectValueMust(apiserverAttributes, m.observedManaged(apiserverGroup, observed, map[string]attr.Value{}))
 	m.Kubelet = types.ObjectValueMust(kubeletAttributes,
 		m.observedManaged(kubeletGroup, observed, map[string]attr.Value{
 			"serving_certificates": types.ObjectValueMust(servingAttributes, map[string]attr.Value{
@@ -150,6 +145,15 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 			}),
 			"max_parallel_restarts": m.maxParallelRestarts(),
 		}))
+	for _, group := range otherGroups {
+		*m.groups()[group] = types.ObjectValueMust(withManaged(group, nil), m.observedManaged(group, observed, map[string]attr.Value{}))
+	}
+	if m.Profile.IsNull() { // imported
+		m.Profile = types.StringValue(string(settings.DefaultProfile))
+	}
+	if m.Effective.IsNull() || m.Effective.IsUnknown() {
+		m.Effective = m.effectiveAttribute()
+	}
 	nodes := make(map[string]hardenedNodeModel, len(observed.Nodes))
 	for _, node := range observed.Nodes {
 		nodes[node.Name] = newHardenedNodeModel(observed, node)
@@ -161,6 +165,21 @@ func (m *hardeningModel) setNodes(ctx context.Context, nodes map[string]hardened
 	var diags diag.Diagnostics
 	m.Nodes, diags = types.MapValueFrom(ctx, hardenedNodesType, nodes)
 	return diags
+}
+
+// observedSource returns the held source if it is where certificates come from.
+func (m *hardeningModel) observedSource(held types.String, observed apply.Observation) types.String {
+	effective, _ := m.effectiveValues()
+	declared := effective[settings.NameServingSource] != nil
+	switch {
+	case held.IsUnknown():
+		return types.StringNull()
+	case declared == observed.AnyIssued():
+		return held
+	case declared:
+		return types.StringNull()
+	}
+	return types.StringValue(string(settings.DedicatedCA))
 }
 
 // observedValidity returns the lifetime of the first verified certificate that differs from the one in state, or else

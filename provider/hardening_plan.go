@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -29,7 +30,14 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	if !want.VerifyKubelets {
 		warnUnverified(&resp.Diagnostics)
 	}
+	plan.Effective = plan.effectiveAttribute()
+	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("effective"), plan.Effective)...)
 	name := plan.Cluster.ValueString()
+	effective, _ := plan.effectiveValues()
+	resp.Diagnostics.Append(r.checkVersion(ctx, name, effective)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
 	observed, err := r.observe(ctx, name)
 	if err != nil {
 		// A cluster that is not there yet may be made by this very apply. Whatever else is wrong with one that is, is
@@ -98,6 +106,9 @@ func (m *hardeningModel) expect(
 				NotAfter:   types.StringUnknown(),
 				RenewAfter: types.StringUnknown(),
 			}.object()
+		}
+		if contains(steps, apply.RestoreServing, node.Name) {
+			model.Certificate = types.ObjectUnknown(certificateAttributes)
 		}
 		nodes[node.Name] = model
 	}

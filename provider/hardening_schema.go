@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/objectdefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
@@ -38,33 +37,42 @@ func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *
 				Validators:    []validator.String{stringvalidator.LengthAtLeast(1)},
 				PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()},
 			},
-			"apiserver":  apiserverSchema(),
+			"profile": schema.StringAttribute{
+				MarkdownDescription: "What attributes stand for that are left out: `kubeadm`, what was there before; " +
+					"`baseline`, what nobody should rely on to be otherwise; `restricted`, more than some clients may be able " +
+					"to do. What a profile says of an attribute is told there. Default: `" + string(settings.DefaultProfile) + "`.",
+				Optional:   true,
+				Computed:   true,
+				Default:    stringdefault.StaticString(string(settings.DefaultProfile)),
+				Validators: []validator.String{stringvalidator.OneOf(settings.Profiles()...)},
+			},
+			"effective": schema.MapAttribute{
+				MarkdownDescription: "What is declared, by these attributes and by the profile, as texts by the attributes' paths.",
+				Computed:            true,
+				ElementType:         types.StringType,
+			},
+			"apiserver":  managedGroupSchema(apiserverGroup, "Settings of every apiserver."),
 			"kubelet":    kubeletSchema(),
 			"kubelet_ca": kubeletCASchema(),
-			"nodes":      hardenedNodesSchema(),
-			"timeouts":   timeouts.Attributes(ctx, timeouts.Opts{Create: true, Read: true, Update: true, Delete: true}),
+
+			controllerManagerGroup: managedGroupSchema(controllerManagerGroup, "Settings of every controller manager."),
+			schedulerGroup:         managedGroupSchema(schedulerGroup, "Settings of every scheduler."),
+			etcdGroup:              managedGroupSchema(etcdGroup, "Settings of every etcd."),
+
+			"nodes":    hardenedNodesSchema(),
+			"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Create: true, Read: true, Update: true, Delete: true}),
 		},
 	}
 }
 
-func apiserverSchema() schema.Attribute {
-	defaults := settings.Defaults()
+// managedGroupSchema is that of an object with managed attributes alone.
+func managedGroupSchema(group, description string) schema.Attribute {
 	return schema.SingleNestedAttribute{
-		MarkdownDescription: "Settings of every apiserver.",
+		MarkdownDescription: description,
 		Optional:            true,
 		Computed:            true,
-		Default: objectdefault.StaticValue(types.ObjectValueMust(apiserverAttributes,
-			withManagedNull(apiserverGroup, map[string]attr.Value{
-				"verify_kubelets": types.BoolValue(defaults.VerifyKubelets),
-			}))),
-		Attributes: withManagedSchema(apiserverGroup, map[string]schema.Attribute{
-			"verify_kubelets": schema.BoolAttribute{
-				MarkdownDescription: settings.Describe("apiserver.verify_kubelets"),
-				Optional:            true,
-				Computed:            true,
-				Default:             booldefault.StaticBool(defaults.VerifyKubelets),
-			},
-		}),
+		Default:             objectdefault.StaticValue(types.ObjectValueMust(withManaged(group, nil), withManagedNull(group, nil))),
+		Attributes:          withManagedSchema(group, nil),
 	}
 }
 
@@ -103,7 +111,7 @@ func kubeletSchema() schema.Attribute {
 func defaultCertificates() types.Object {
 	defaults := settings.Defaults()
 	return types.ObjectValueMust(servingAttributes, map[string]attr.Value{
-		"source":   types.StringValue(string(defaults.ServingSource)),
+		"source":   types.StringNull(),
 		"validity": types.StringValue(settings.FormatValidity(defaults.ServingValidity)),
 	})
 }
@@ -114,8 +122,6 @@ func servingSchema() map[string]schema.Attribute {
 		"source": schema.StringAttribute{
 			MarkdownDescription: settings.Describe("kubelet.serving_certificates.source"),
 			Optional:            true,
-			Computed:            true,
-			Default:             stringdefault.StaticString(string(defaults.ServingSource)),
 			Validators:          []validator.String{stringvalidator.OneOf(settings.Sources()...)},
 		},
 		"validity": schema.StringAttribute{

@@ -3,7 +3,10 @@ package provider
 import (
 	"context"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 // ValidateConfig lets the domain judge settings that become flags and fields, some of which go together and some don't.
@@ -17,5 +20,24 @@ func (r *hardening) ValidateConfig(
 		return
 	}
 	values, _ := config.managed()
+	if profile, known := config.declaredProfile(); known {
+		values = settings.Effective(profile, values)
+	}
 	resp.Diagnostics.Append(checkManaged(values)...)
+}
+
+// checkVersion refuses what the running cluster's version of Kubernetes lacks.
+func (r *hardening) checkVersion(ctx context.Context, name string, values map[string]settings.Value) diag.Diagnostics {
+	if !settings.VersionMatters(values) {
+		return nil
+	}
+	opened, err := r.engine.Open(ctx, name)
+	if err != nil {
+		return nil // what is wrong with the cluster is told elsewhere, and one that is still to be made is no error
+	}
+	minor, err := opened.KubernetesMinor(ctx)
+	if err != nil {
+		return diag.Diagnostics{hardeningFailed("reading the version of Kubernetes", name, err)}
+	}
+	return problemsOf(settings.CheckVersion(values, minor), "This cluster can't have it: ")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 // apiserverWork gives a control plane's apiserver the declared flags, all of them by one swap.
@@ -22,23 +23,37 @@ func (w *apiserverWork) phases() []phase {
 }
 
 func (w *apiserverWork) prepare(ctx context.Context) error {
-	observed, file, err := observeManifest(ctx, w.node)
-	if err != nil {
-		return err
-	}
 	declared, err := w.declared(ctx)
 	if err != nil {
 		return err
 	}
-	managed := managedFlags(declared)
-	next, err := controlplane.Rebase(file.original.Data, file.current.Data, apiserver, managed, desiredFlags(observed, declared))
+	previous, next, err := rebaseManifest(ctx, w.node, settings.APIServer, declared)
 	if err != nil {
-		return fmt.Errorf("%s on node %s: %w", manifestFile, w.node.Name(), err)
-	}
-	if err := keep(ctx, w.node, manifestFile); err != nil {
 		return err
 	}
-	return w.swap.between(w.job, file.current, cluster.File{Data: next, Mode: file.current.Mode})
+	return w.swap.between(w.job, previous, next)
+}
+
+// rebaseManifest keeps a component's manifest, and returns it with the one that has what is declared.
+func rebaseManifest(
+	ctx context.Context, node Node, component settings.Component, declared controlplane.Flags,
+) (previous, next cluster.File, err error) {
+	path := manifestOf(component)
+	file, err := readKept(ctx, node, path)
+	if err != nil {
+		return previous, next, err
+	}
+	observed, err := observeManifest(node, component, file)
+	if err != nil {
+		return previous, next, err
+	}
+	desired := desiredFlags(component, &observed, declared)
+	data, err := controlplane.Rebase(
+		file.original.Data, file.current.Data, string(component), managedFlags(component, declared), desired)
+	if err != nil {
+		return previous, next, fmt.Errorf("%s on node %s: %w", path, node.Name(), err)
+	}
+	return file.current, cluster.File{Data: data, Mode: file.current.Mode}, keep(ctx, node, path)
 }
 
 // declared are the flags that are wanted; in a restore, none.
@@ -48,13 +63,13 @@ func (w *apiserverWork) declared(ctx context.Context) (controlplane.Flags, error
 	case w.restore:
 		return nil, nil
 	case !want.VerifyKubelets:
-		return declaredFlags(want, nil), nil
+		return declaredFlags(want, settings.APIServer, nil), nil
 	}
 	ca, err := readIssuer(ctx, w.target)
 	if err != nil {
 		return nil, err
 	}
-	return declaredFlags(want, pki.EncodeBundle(ca.Certificate)), nil
+	return declaredFlags(want, settings.APIServer, pki.EncodeBundle(ca.Certificate)), nil
 }
 
 // undo ends a swap that is under way, and goes back by another if one was finished.

@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 const (
 	manifestFolder  = "/etc/kubernetes/manifests"
-	manifestFile    = manifestFolder + "/kube-apiserver.yaml"
+	manifestFile    = manifestFolder + "/" + apiserver + ".yaml"
 	kubeletCAFlag   = "kubelet-certificate-authority"
 	pkiFolder       = "/etc/kubernetes/pki/kubecomm" // the apiserver mounts its parent
 	issuerCertFile  = pkiFolder + "/kubelet-serving-ca.crt"
@@ -33,6 +34,11 @@ func bundleFile(ca *pki.CA) string { return bundleFileOf(pki.EncodeBundle(ca.Cer
 func bundleFileOf(bundle []byte) string {
 	digest := sha256.Sum256(bundle)
 	return path.Join(pkiFolder, "kubelet-ca-"+hex.EncodeToString(digest[:6])+".crt")
+}
+
+// manifestOf is where kubeadm puts a component's manifest (Kubernetes v1.37.1, cmd/kubeadm/app/constants/constants.go).
+func manifestOf(component settings.Component) string {
+	return manifestFolder + "/" + string(component) + ".yaml"
 }
 
 // ours reports whether a file is one that only kubecomm can have put there.

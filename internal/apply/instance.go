@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 // instance is an apiserver on a control plane: the real one, or the trial beside it.
@@ -22,7 +23,7 @@ type instance struct {
 }
 
 const (
-	apiserver      = "kube-apiserver"
+	apiserver      = string(settings.APIServer)
 	trialName      = "kube-apiserver-next"
 	securePortFlag = "secure-port"
 	defaultPort    = "6443"

@@ -22,8 +22,8 @@ const restartLimit = 90 * time.Second
 // kubeletWork gives a kubelet the declared configuration, or the one that it had before kubecomm.
 type kubeletWork struct {
 	job
-	next    cluster.File
-	desired kubelet.Fields
+	next     cluster.File
+	declared kubelet.Fields
 }
 
 func (w *kubeletWork) phases() []phase {
@@ -44,12 +44,11 @@ func (w *kubeletWork) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	declared := kubelet.Fields{}
 	if !w.restore {
-		declared = declaredFields(w.options.Settings)
+		w.declared = declaredFields(w.options.Settings)
 	}
-	w.desired = desiredFields(KubeletObservation{Baseline: before}, declared)
-	data, err := kubelet.Rebase(config.original.Data, config.current.Data, managedFields(declared), w.desired)
+	desired := desiredFields(KubeletObservation{Baseline: before}, w.declared)
+	data, err := kubelet.Rebase(config.original.Data, config.current.Data, managedFields(w.declared), desired)
 	if err != nil {
 		return fmt.Errorf("%s on node %s: %w", kubelet.ConfigFile, w.node.Name(), err)
 	}
@@ -97,9 +96,9 @@ func (w *kubeletWork) waitWorking(ctx context.Context) error {
 		if answer.configProblem != nil {
 			return answer.configProblem
 		}
-		for name := range w.desired {
-			if !answer.config.Equal(w.desired, name) {
-				return fmt.Errorf("it runs with %s", fieldText(name, answer.config[name]))
+		for name := range w.declared {
+			if !answer.config.Equal(w.declared, name) {
+				return fmt.Errorf("it runs with %s", fieldText(answer.config, name))
 			}
 		}
 		return checkNodeReady(ctx, w.target, w.node, process.start)
@@ -180,11 +179,7 @@ func (w *kubeletWork) undo(ctx context.Context) error {
 	if string(current.Data) == string(previous.Data) {
 		return nil
 	}
-	before, err := kubelet.ParseFields(previous.Data)
-	if err != nil {
-		return err
-	}
-	w.desired = desiredFields(KubeletObservation{Baseline: before}, nil)
+	w.declared = nil
 	if err := w.restart(ctx); err != nil {
 		return err
 	}

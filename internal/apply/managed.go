@@ -1,17 +1,24 @@
 package apply
 
 import (
-	"slices"
+	"strconv"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
-// Value returns how a setting that becomes a flag or a field stands: what the first node has that isn't as it should
-// be, or else what is held. Where nothing is held, a node should have what it had before kubecomm, which for a node
-// that kubecomm never changed is whatever it has. Each difference that it finds has a step in a plan.
-func (o Observation) Value(setting settings.Setting, held settings.Value) settings.Value {
+// Value returns how a setting stands: what the first node has that isn't as it should be, or else what is held. Where
+// nothing is held, a node should have what is effective, and where that is nothing either, what it had before kubecomm,
+// which for a node that kubecomm never changed is whatever it has. Each difference that it finds has a step in a plan.
+func (o Observation) Value(setting settings.Setting, held, effective settings.Value) settings.Value {
+	should := held
+	if held == nil {
+		should = effective
+	}
+	if setting.Name == settings.NameVerifyKubelets {
+		return o.verification(held, should)
+	}
 	for _, node := range o.Nodes {
-		found, differs := node.differing(setting, held)
+		found, differs := node.differing(setting, should)
 		if differs {
 			return found
 		}
@@ -19,27 +26,39 @@ func (o Observation) Value(setting settings.Setting, held settings.Value) settin
 	return held
 }
 
+// verification is the value of what no single flag stands for.
+func (o Observation) verification(held, should settings.Value) settings.Value {
+	found := o.AllVerifyKubelets()
+	if should == nil { // as before, unless kubecomm made it otherwise
+		found = o.AnyVerifiesKubelets()
+	}
+	if found == (should.String() == "true") {
+		return held
+	}
+	return settings.Value{strconv.FormatBool(found)}
+}
+
 // differing returns what a node has in place of what it should have, if that isn't the same.
 func (n NodeObservation) differing(setting settings.Setting, held settings.Value) (settings.Value, bool) {
-	switch {
-	case setting.Field != "":
+	if setting.Field != "" {
 		return n.Kubelet.differing(setting, held)
-	case n.APIServer != nil:
-		return n.APIServer.differing(setting, held)
+	}
+	if component := n.component(setting.Component); component != nil {
+		return component.differing(setting, held)
 	}
 	return nil, false
 }
 
-func (a *APIServerObservation) differing(setting settings.Setting, held settings.Value) (settings.Value, bool) {
+func (c *ComponentObservation) differing(setting settings.Setting, held settings.Value) (settings.Value, bool) {
 	should := held
 	if held == nil {
-		if a.Baseline == nil {
+		if c.Baseline == nil {
 			return nil, false
 		}
-		should = setting.FromFlag(a.Baseline[setting.Flag])
+		should = setting.FromFlag(c.Baseline[setting.Flag])
 	}
-	for _, values := range [][]string{a.Running[setting.Flag], a.Manifest[setting.Flag]} {
-		if found := setting.FromFlag(values); !slices.Equal(found, should) {
+	for _, values := range [][]string{c.Running[setting.Flag], c.Manifest[setting.Flag]} {
+		if found := setting.FromFlag(values); !setting.Same(found, should) {
 			return found, true
 		}
 	}
@@ -52,16 +71,16 @@ func (k KubeletObservation) differing(setting settings.Setting, held settings.Va
 		if k.Baseline == nil {
 			return nil, false
 		}
-		should = setting.FromField(k.Baseline[setting.Field])
+		should = setting.FromField(k.Baseline.Value(setting.Field))
+	} else if k.Running != nil {
+		running := setting.FromField(k.Running.Value(setting.Field))
+		switch same := setting.Same(running, held); {
+		case !same:
+			return running, true
+		case k.File.Value(setting.Field) == nil:
+			return nil, false // see kubeletProblem
+		}
 	}
-	running, written := setting.FromField(k.Running[setting.Field]), setting.FromField(k.File[setting.Field])
-	switch {
-	case should != nil && k.Running != nil && !slices.Equal(running, should):
-		return running, true
-	case slices.Equal(written, should):
-		return nil, false
-	case should == nil && running != nil:
-		return running, true
-	}
-	return written, true
+	written := setting.FromField(k.File.Value(setting.Field))
+	return written, !setting.Same(written, should)
 }

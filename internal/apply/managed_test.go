@@ -34,7 +34,7 @@ func TestASettingShowsWhatANodeHasInPlaceOfWhatItShouldHave(t *testing.T) {
 	tests := map[string]struct {
 		held     settings.Value
 		kubelets []KubeletObservation // of the worker and others
-		servers  []APIServerObservation
+		servers  []ComponentObservation
 		want     settings.Value
 	}{
 		"declared, and every kubelet has it": {
@@ -76,24 +76,24 @@ func TestASettingShowsWhatANodeHasInPlaceOfWhatItShouldHave(t *testing.T) {
 		},
 		"declared, and every apiserver has it": {
 			held: settings.Value{now}, want: settings.Value{now},
-			servers: []APIServerObservation{{Running: flag(now), Manifest: flag(now), Baseline: off}, {Running: flag(now), Manifest: flag(now)}},
+			servers: []ComponentObservation{{Running: flag(now), Manifest: flag(now), Baseline: off}, {Running: flag(now), Manifest: flag(now)}},
 		},
 		"declared, and the second apiserver runs without": {
 			held: settings.Value{now}, want: nil,
-			servers: []APIServerObservation{{Running: flag(now), Manifest: flag(now)}, {Running: off, Manifest: off}},
+			servers: []ComponentObservation{{Running: flag(now), Manifest: flag(now)}, {Running: off, Manifest: off}},
 		},
 		"declared, and an apiserver's manifest was edited": {
 			held: settings.Value{now}, want: settings.Value{old},
-			servers: []APIServerObservation{{Running: flag(now), Manifest: flag(old)}},
+			servers: []ComponentObservation{{Running: flag(now), Manifest: flag(old)}},
 		},
 		"not declared, and an apiserver is as it was": {
-			servers: []APIServerObservation{{Running: flag(old), Manifest: flag(old), Baseline: flag(old)}},
+			servers: []ComponentObservation{{Running: flag(old), Manifest: flag(old), Baseline: flag(old)}},
 		},
 		"not declared, and an apiserver was never changed by kubecomm": {
-			servers: []APIServerObservation{{Running: flag(old), Manifest: flag(old)}},
+			servers: []ComponentObservation{{Running: flag(old), Manifest: flag(old)}},
 		},
 		"not declared, and an apiserver that had none was given one": {
-			want: settings.Value{now}, servers: []APIServerObservation{{Running: flag(now), Manifest: flag(now), Baseline: off}},
+			want: settings.Value{now}, servers: []ComponentObservation{{Running: flag(now), Manifest: flag(now), Baseline: off}},
 		},
 	}
 	for name, test := range tests {
@@ -109,10 +109,10 @@ func TestASettingShowsWhatANodeHasInPlaceOfWhatItShouldHave(t *testing.T) {
 				observed.Nodes = append(observed.Nodes, worker)
 			}
 			for _, part := range test.servers {
-				server.APIServer = &part
+				server.APIServer = &APIServerObservation{ComponentObservation: part}
 				observed.Nodes = append(observed.Nodes, server)
 			}
-			found := observed.Value(setting, test.held)
+			found := observed.Value(setting, test.held, nil)
 			require.Equal(t, test.want, found)
 			if slices.Equal(found, test.held) {
 				return

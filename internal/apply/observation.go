@@ -10,6 +10,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 // Observation is how a cluster's kubelet verification really stands.
@@ -27,6 +28,19 @@ type NodeObservation struct {
 	Serving   ServingObservation
 	Kubelet   KubeletObservation
 	APIServer *APIServerObservation // control planes only
+	// Others are the control plane's other components; not there on workers.
+	Others map[settings.Component]*ComponentObservation
+}
+
+// component returns how a component is on the node; nil if it isn't there.
+func (n NodeObservation) component(component settings.Component) *ComponentObservation {
+	if component != settings.APIServer {
+		return n.Others[component]
+	}
+	if n.APIServer == nil {
+		return nil
+	}
+	return &n.APIServer.ComponentObservation
 }
 
 // ServingObservation is what a kubelet answered to a TLS client that dialled it from a control plane.
@@ -47,13 +61,18 @@ type KubeletObservation struct {
 	Stale    bool           // the file was changed after the kubelet had read it
 }
 
+// ComponentObservation is how a component of a control plane runs.
+type ComponentObservation struct {
+	Running  controlplane.Flags // the process's; nil if none runs
+	Manifest controlplane.Flags // those that the next process will have
+	Baseline controlplane.Flags // the manifest's before kubecomm's first change; nil if there was none
+}
+
 // APIServerObservation is how a control plane's apiserver runs.
 type APIServerObservation struct {
-	Running       controlplane.Flags // the process's
-	Manifest      controlplane.Flags // those that the next process will have
-	Baseline      controlplane.Flags // the manifest's before kubecomm's first change; nil if there was none
-	IssuerCurrent bool               // its issuer and the issuer's key are those of the observation
-	BundleCurrent bool               // the bundle file of the observation's issuer is there and unchanged
+	ComponentObservation
+	IssuerCurrent bool // its issuer and the issuer's key are those of the observation
+	BundleCurrent bool // the bundle file of the observation's issuer is there and unchanged
 }
 
 // KubeletCA returns the file that the running apiserver verifies kubelets with, or "".
@@ -78,6 +97,15 @@ func (o Observation) VerifiesKubelets(a *APIServerObservation) bool {
 	}
 	file := []string{bundleFileOf(o.bundle())}
 	return slices.Equal(a.Running[kubeletCAFlag], file) && slices.Equal(a.Manifest[kubeletCAFlag], file)
+}
+
+// AnyIssued reports whether any kubelet serves a certificate of the issuer's.
+func (o Observation) AnyIssued() bool { return slices.ContainsFunc(o.Nodes, o.issued) }
+
+// issued reports whether a node's kubelet does.
+func (o Observation) issued(node NodeObservation) bool {
+	leaf := node.Serving.Leaf()
+	return o.Issuer != nil && leaf != nil && leaf.CheckSignatureFrom(o.Issuer) == nil
 }
 
 // AllVerifyKubelets reports whether every apiserver does.
@@ -112,8 +140,13 @@ func (o Observation) AnyVerifiesKubelets() bool {
 // Begun reports whether an apply has left anything on the cluster that Restore would remove.
 func (o Observation) Begun() bool {
 	for _, node := range o.Nodes {
-		if node.Kubelet.Baseline != nil || node.APIServer != nil && node.APIServer.Baseline != nil {
+		if node.Kubelet.Baseline != nil {
 			return true
+		}
+		for _, component := range settings.Components() {
+			if observed := node.component(component); observed != nil && observed.Baseline != nil {
+				return true
+			}
 		}
 	}
 	return o.Issuer != nil || o.AnyVerifiesKubelets()

@@ -18,6 +18,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 // issuerFiles is what a control plane holds of the issuer. The key is known by its digest alone, so that looking at a
@@ -51,7 +52,7 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 		if node.Role() != cluster.ControlPlane {
 			continue
 		}
-		group.Go(func() (err error) { observed.APIServer, err = observeAPIServer(groupCtx, node); return err })
+		group.Go(func() error { return observeComponents(groupCtx, node, observed) })
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
 	}
 	if err := group.Wait(); err != nil {
@@ -147,38 +148,73 @@ func servingOf(node Node, config cluster.File, process kubeletProcess) (ServingO
 	return ServingObservation{Files: files, Dialled: netip.AddrPortFrom(address, files.Port)}, nil
 }
 
-func observeAPIServer(ctx context.Context, node Node) (*APIServerObservation, error) {
-	var running controlplane.Flags
-	var observed *APIServerObservation
+// observeComponents looks at the processes and manifests of the control plane's components.
+func observeComponents(ctx context.Context, node Node, observed *NodeObservation) error {
+	components := settings.Components()
+	var running map[settings.Component]controlplane.Flags
+	found := make([]ComponentObservation, len(components))
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { running, err = runningAPIServerFlags(ctx, node, apiserver); return err })
-	group.Go(func() (err error) { observed, _, err = observeManifest(ctx, node); return err })
+	group.Go(func() (err error) { running, err = runningComponents(ctx, node, components...); return err })
+	group.Go(func() error {
+		manifests, err := readManifests(ctx, node, components)
+		for i, component := range components {
+			if err == nil {
+				found[i], err = observeManifest(node, component, manifests[component])
+			}
+		}
+		return err
+	})
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
-	observed.Running = running
-	return observed, nil
+	observed.Others = map[settings.Component]*ComponentObservation{}
+	for i, component := range components {
+		found[i].Running = running[component]
+		if component == settings.APIServer {
+			observed.APIServer = &APIServerObservation{ComponentObservation: found[i]}
+		} else {
+			observed.Others[component] = &found[i]
+		}
+	}
+	if observed.APIServer.Running == nil {
+		return fmt.Errorf("no %s runs on node %s: %w", apiserver, node.Name(), ErrAPIUnavailable)
+	}
+	return nil
 }
 
-// observeManifest reads what the manifest says, and what it said before kubecomm.
-func observeManifest(ctx context.Context, node Node) (*APIServerObservation, keptFile, error) {
-	file, err := readKept(ctx, node, manifestFile)
-	if err != nil {
-		return nil, file, err
+// readManifests reads the manifests of several components at once.
+func readManifests(ctx context.Context, node Node, components []settings.Component) (map[settings.Component]keptFile, error) {
+	paths := make([]string, len(components))
+	for i, component := range components {
+		paths[i] = manifestOf(component)
 	}
-	manifest, err := controlplane.ParseManifest(file.current.Data, apiserver)
+	files, err := readAllKept(ctx, node, paths...)
 	if err != nil {
-		return nil, file, fmt.Errorf("%s on node %s: %w", manifestFile, node.Name(), err)
+		return nil, err
 	}
-	observed := &APIServerObservation{Manifest: manifest.Flags()}
+	found := map[settings.Component]keptFile{}
+	for _, component := range components {
+		found[component] = files[manifestOf(component)]
+	}
+	return found, nil
+}
+
+// observeManifest reads what a component's manifest says, and what it said before kubecomm.
+func observeManifest(node Node, component settings.Component, file keptFile) (ComponentObservation, error) {
+	path := manifestOf(component)
+	manifest, err := controlplane.ParseManifest(file.current.Data, string(component))
+	if err != nil {
+		return ComponentObservation{}, fmt.Errorf("%s on node %s: %w", path, node.Name(), err)
+	}
+	observed := ComponentObservation{Manifest: manifest.Flags()}
 	if file.saved {
-		original, err := controlplane.ParseManifest(file.original.Data, apiserver)
+		original, err := controlplane.ParseManifest(file.original.Data, string(component))
 		if err != nil {
-			return nil, file, fmt.Errorf("the original %s of node %s: %w", manifestFile, node.Name(), err)
+			return ComponentObservation{}, fmt.Errorf("the original %s of node %s: %w", path, node.Name(), err)
 		}
 		observed.Baseline = original.Flags()
 	}
-	return observed, file, nil
+	return observed, nil
 }
 
 func observeIssuer(ctx context.Context, node Node) (issuerFiles, error) {

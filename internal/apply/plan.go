@@ -16,9 +16,16 @@ import (
 
 // Plan returns the steps that bring a cluster from what was observed to what is declared: none if it is there already.
 func Plan(observed Observation, want settings.Settings) []Step {
+	issues := want.ServingSource == settings.DedicatedCA
 	issuerProblem := issuerProblem(observed)
-	steps := planIssuer(observed, issuerProblem)
+	var steps []Step
+	if issues {
+		steps = planIssuer(observed, issuerProblem)
+	}
 	for _, node := range observed.Nodes {
+		if !issues {
+			break
+		}
 		if issuerProblem != "" {
 			steps = append(steps, Step{IssueServing, node.Name, "the CA is new"})
 		} else if reason := servingProblem(node, want, observed.Time); reason != "" {
@@ -30,37 +37,59 @@ func Plan(observed Observation, want settings.Settings) []Step {
 			steps = append(steps, Step{ConfigureKubelet, node.Name, reason})
 		}
 	}
+	for _, component := range settings.Components() {
+		for _, node := range observed.Nodes {
+			if reasons := componentProblems(observed, node, component, want, issuerProblem); len(reasons) > 0 {
+				steps = append(steps, Step{replaces[component], node.Name, strings.Join(reasons, ", ")})
+			}
+		}
+	}
 	for _, node := range observed.Nodes {
-		if reasons := apiserverProblems(observed, node.APIServer, want, issuerProblem); len(reasons) > 0 {
-			steps = append(steps, Step{ReplaceAPIServer, node.Name, strings.Join(reasons, ", ")})
+		if !issues && observed.issued(node) {
+			steps = append(steps, Step{RestoreServing, node.Name, "it serves a certificate of kubecomm's, and none is declared"})
 		}
 	}
 	return steps
 }
 
-// apiserverProblems says why a node's apiserver must be replaced.
-func apiserverProblems(
-	observed Observation, a *APIServerObservation, want settings.Settings, issuerProblem string,
+// componentProblems says why a node's component must be replaced.
+func componentProblems(
+	observed Observation, node NodeObservation, component settings.Component, want settings.Settings, issuerProblem string,
 ) []string {
-	if a == nil {
+	found := node.component(component)
+	if found == nil {
 		return nil
 	}
-	if !want.VerifyKubelets || issuerProblem == "" {
-		declared := declaredFlags(want, observed.bundle())
-		return flagProblems(a, desiredFlags(a, declared), managedFlags(declared))
+	newIssuer := component == settings.APIServer && want.VerifyKubelets && issuerProblem != ""
+	bundle := observed.bundle()
+	if newIssuer {
+		bundle = nil
 	}
-	declared := declaredFlags(want, nil)
-	names := slices.DeleteFunc(managedFlags(declared), func(name string) bool { return name == kubeletCAFlag })
-	return append([]string{"the CA is new"}, flagProblems(a, desiredFlags(a, declared), names)...)
+	declared := declaredFlags(want, component, bundle)
+	desired, names := desiredFlags(component, found, declared), managedFlags(component, declared)
+	if newIssuer {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == kubeletCAFlag })
+		return append([]string{"the CA is new"}, flagProblems(found, desired, names)...)
+	}
+	problems := flagProblems(found, desired, names)
+	if component == settings.APIServer && len(problems) == 0 && slices.ContainsFunc(desired[kubeletCAFlag], ours) &&
+		!node.APIServer.BundleCurrent {
+		problems = append(problems,
+			fmt.Sprintf("it runs with %s, which was changed since", flagText(kubeletCAFlag, found.Running[kubeletCAFlag])))
+	}
+	return problems
 }
 
 // PlanRestore returns the steps that put back what was there before kubecomm: Plan's, undone in reverse.
 func PlanRestore(observed Observation) []Step {
 	const reason = "destroy"
 	var steps []Step
-	for _, node := range observed.Nodes {
-		if node.APIServer != nil && len(flagProblems(node.APIServer, desiredFlags(node.APIServer, nil), managedFlags(nil))) > 0 {
-			steps = append(steps, Step{ReplaceAPIServer, node.Name, reason})
+	for _, component := range slices.Backward(settings.Components()) {
+		for _, node := range observed.Nodes {
+			found := node.component(component)
+			if found != nil && len(flagProblems(found, desiredFlags(component, found, nil), managedFlags(component, nil))) > 0 {
+				steps = append(steps, Step{replaces[component], node.Name, reason})
+			}
 		}
 	}
 	for _, node := range observed.Nodes {
@@ -121,9 +150,13 @@ func servingProblem(node NodeObservation, want settings.Settings, now time.Time)
 	return ""
 }
 
-// managedFlags are those of the apiserver that go back to what they were before kubecomm where they aren't declared.
-func managedFlags(declared controlplane.Flags) []string {
-	return union([]string{kubeletCAFlag}, settings.ManagedAPIServerFlags(), slices.Collect(maps.Keys(declared)))
+// managedFlags are those of a component that go back to what they were before kubecomm where they aren't declared.
+func managedFlags(component settings.Component, declared controlplane.Flags) []string {
+	flags := union(settings.ManagedFlags(component), slices.Collect(maps.Keys(declared)))
+	if component == settings.APIServer {
+		flags = union(flags, []string{kubeletCAFlag})
+	}
+	return flags
 }
 
 // managedFields are the same of the kubelet's configuration.
@@ -137,12 +170,12 @@ func union(lists ...[]string) []string {
 	return slices.Compact(all)
 }
 
-// declaredFlags are the apiserver's flags that a declaration stands for. The file of an issuer that is still to be made
-// has no name yet; it is left out.
-func declaredFlags(want settings.Settings, bundle []byte) controlplane.Flags {
+// declaredFlags are a component's flags that a declaration stands for. The file of an issuer that is still to be made has
+// no name yet; it is left out.
+func declaredFlags(want settings.Settings, component settings.Component, bundle []byte) controlplane.Flags {
 	flags := controlplane.Flags{}
-	maps.Copy(flags, want.APIServerFlags)
-	if want.VerifyKubelets && bundle != nil {
+	maps.Copy(flags, want.Flags[component])
+	if component == settings.APIServer && want.VerifyKubelets && bundle != nil {
 		flags[kubeletCAFlag] = []string{bundleFileOf(bundle)}
 	}
 	return flags
@@ -157,16 +190,18 @@ func declaredFields(want settings.Settings) kubelet.Fields {
 	return fields
 }
 
-// desiredFlags are the managed flags with the values that the apiserver should have. Flags that aren't declared are as
+// desiredFlags are the managed flags with the values that a component should have. Flags that aren't declared are as
 // they were before kubecomm. Where that isn't known, they are as the manifest has them, except for files of kubecomm's,
 // which will go.
-func desiredFlags(a *APIServerObservation, declared controlplane.Flags) controlplane.Flags {
-	before := a.Baseline
+func desiredFlags(
+	component settings.Component, found *ComponentObservation, declared controlplane.Flags,
+) controlplane.Flags {
+	before := found.Baseline
 	if before == nil {
-		before = a.Manifest
+		before = found.Manifest
 	}
 	desired := controlplane.Flags{}
-	for _, name := range managedFlags(declared) {
+	for _, name := range managedFlags(component, declared) {
 		values, given := declared[name]
 		if !given {
 			values, given = before[name]
@@ -180,10 +215,10 @@ func desiredFlags(a *APIServerObservation, declared controlplane.Flags) controlp
 }
 
 // flagProblems says which of the named flags differ from what is desired, in the process or in the manifest.
-func flagProblems(a *APIServerObservation, desired controlplane.Flags, names []string) []string {
+func flagProblems(found *ComponentObservation, desired controlplane.Flags, names []string) []string {
 	var problems []string
 	for _, name := range names {
-		running, written, want := a.Running[name], a.Manifest[name], desired[name]
+		running, written, want := found.Running[name], found.Manifest[name], desired[name]
 		switch {
 		case !slices.Equal(running, written):
 			problems = append(problems,
@@ -191,8 +226,6 @@ func flagProblems(a *APIServerObservation, desired controlplane.Flags, names []s
 		case !slices.Equal(running, want):
 			problems = append(problems,
 				fmt.Sprintf("it runs with %s, to be %s", flagText(name, running), flagText(name, want)))
-		case name == kubeletCAFlag && slices.ContainsFunc(want, ours) && !a.BundleCurrent:
-			problems = append(problems, fmt.Sprintf("it runs with %s, which was changed since", flagText(name, running)))
 		}
 	}
 	return problems
@@ -215,28 +248,30 @@ func desiredFields(k KubeletObservation, declared kubelet.Fields) kubelet.Fields
 	for _, name := range managedFields(declared) {
 		if value, given := declared[name]; given {
 			desired[name] = value
-		} else if value, given := before[name]; given {
+		} else if value := before.Value(name); value != nil {
 			desired[name] = value
 		}
 	}
 	return desired
 }
 
-// kubeletProblem says why the kubelet must be given another configuration; empty if it need not.
+// kubeletProblem says why the kubelet must be given another configuration; empty if it need not. What isn't declared is
+// looked for in its file alone, because what it makes of it may look otherwise: 0s stands for its default.
 func kubeletProblem(k KubeletObservation, declared kubelet.Fields) string {
 	desired := desiredFields(k, declared)
 	var problems []string
 	for _, name := range managedFields(declared) {
-		value, given := desired[name]
+		_, isDeclared := declared[name]
 		switch {
+		case isDeclared && k.File.Value(name) == nil && k.Running.Equal(desired, name):
+			// It does as declared by itself. To have it in the file as well isn't worth a restart.
 		case !k.File.Equal(desired, name):
 			problems = append(problems,
-				fmt.Sprintf("its configuration has %s, to be %s", fieldText(name, k.File[name]), fieldText(name, value)))
-		case given && k.Running == nil:
+				fmt.Sprintf("its configuration has %s, to be %s", fieldText(k.File, name), fieldText(desired, name)))
+		case isDeclared && k.Running == nil:
 			problems = append(problems, fmt.Sprintf("what it runs with can't be read: %v", k.Problem))
-		case given && !k.Running.Equal(desired, name):
-			problems = append(problems,
-				fmt.Sprintf("it runs with %s, to be %s", fieldText(name, k.Running[name]), fieldText(name, value)))
+		case isDeclared && !k.Running.Equal(desired, name):
+			problems = append(problems, fmt.Sprintf("it runs with %s, to be %s", fieldText(k.Running, name), fieldText(desired, name)))
 		}
 	}
 	if len(problems) == 0 && k.Stale {
@@ -245,9 +280,9 @@ func kubeletProblem(k KubeletObservation, declared kubelet.Fields) string {
 	return strings.Join(problems, ", ")
 }
 
-func fieldText(name string, value []byte) string {
-	if value == nil {
-		return "no " + name
+func fieldText(fields kubelet.Fields, name string) string {
+	if value := fields.Value(name); value != nil {
+		return name + ": " + string(value)
 	}
-	return name + ": " + string(value)
+	return "no " + name
 }

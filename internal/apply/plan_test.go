@@ -28,7 +28,7 @@ func stock() Observation {
 		}
 	}
 	first := node("dev-control-plane", cluster.ControlPlane, "172.18.0.2")
-	first.APIServer = &APIServerObservation{Running: controlplane.Flags{}, Manifest: controlplane.Flags{}}
+	first.APIServer = &APIServerObservation{ComponentObservation: ComponentObservation{Running: controlplane.Flags{}, Manifest: controlplane.Flags{}}}
 	return Observation{Time: planTime, Nodes: []NodeObservation{first, node("dev-worker", cluster.Worker, "172.18.0.3")}}
 }
 
@@ -41,8 +41,11 @@ func hardened(t *testing.T) Observation {
 	o.Issuer = ca.Certificate
 	file := bundleFile(ca)
 	o.Nodes[0].APIServer = &APIServerObservation{
-		Running: controlplane.Flags{kubeletCAFlag: {file}}, Manifest: controlplane.Flags{kubeletCAFlag: {file}},
-		Baseline: controlplane.Flags{}, IssuerCurrent: true, BundleCurrent: true,
+		ComponentObservation: ComponentObservation{
+			Running: controlplane.Flags{kubeletCAFlag: {file}}, Manifest: controlplane.Flags{kubeletCAFlag: {file}},
+			Baseline: controlplane.Flags{},
+		},
+		IssuerCurrent: true, BundleCurrent: true,
 	}
 	for i := range o.Nodes {
 		issued, err := ca.IssueServing(pki.ServingRequest{
@@ -157,7 +160,7 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 			change: func(o *Observation) {
 				own := controlplane.Flags{kubeletCAFlag: {"/etc/kubernetes/pki/ca.crt"}}
 				o.Nodes[0].APIServer = &APIServerObservation{
-					Running: own, Manifest: own, IssuerCurrent: true, BundleCurrent: true,
+					ComponentObservation: ComponentObservation{Running: own, Manifest: own}, IssuerCurrent: true, BundleCurrent: true,
 				}
 			},
 			declare: func(s *settings.Settings) { s.VerifyKubelets = false },
@@ -169,9 +172,28 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 			declare: func(s *settings.Settings) { s.VerifyKubelets = false },
 			want:    []planned{{ReplaceAPIServer, "dev-control-plane", "to be --kubelet-certificate-authority=/own.crt"}},
 		},
+		"other components come after the apiservers, on control planes alone": {
+			declare: func(s *settings.Settings) {
+				for _, component := range []settings.Component{settings.Etcd, settings.Scheduler, settings.ControllerManager, settings.APIServer} {
+					s.SetFlag(component, "tls-min-version", "x")
+				}
+			},
+			change: func(o *Observation) {
+				o.Nodes[0].Others = map[settings.Component]*ComponentObservation{
+					settings.ControllerManager: {}, settings.Scheduler: {}, settings.Etcd: {},
+				}
+			},
+			want: []planned{
+				{ReplaceAPIServer, "dev-control-plane", "to be --tls-min-version=x"},
+				{ReplaceControllerManager, "dev-control-plane", "to be --tls-min-version=x"},
+				{ReplaceScheduler, "dev-control-plane", "to be --tls-min-version=x"},
+				{ReplaceEtcd, "dev-control-plane", "to be --tls-min-version=x"},
+			},
+		},
 		"all flags of an apply go in one swap": {
 			declare: func(s *settings.Settings) {
-				s.APIServerFlags = map[string][]string{"tls-min-version": {"VersionTLS13"}, "profiling": {"false"}}
+				s.SetFlag(settings.APIServer, "tls-min-version", "VersionTLS13")
+				s.SetFlag(settings.APIServer, "profiling", "false")
 			},
 			want: []planned{{ReplaceAPIServer, "dev-control-plane",
 				"it runs with no --profiling, to be --profiling=false, it runs with no --tls-min-version, to be"}},

@@ -3,6 +3,7 @@ package apply
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
@@ -24,22 +26,38 @@ const findScript = `find_container() {
 }
 `
 
-const apiserverScript = findScript + `id=$(find_container "$1") || exit
-[ -n "$id" ] || exit 44
-pid=$(crictl --timeout 30s inspect --output go-template --template '{{.info.pid}}' "$id") || exit
-exec cat "/proc/$pid/cmdline"`
+// componentsScript prints, of each container with one of the names, a line with the name and its process's command line
+// in hexadecimal.
+const componentsScript = `names=$(IFS='|'; echo "$*")
+ids=$(crictl --timeout 30s ps --state Running --quiet --name "^($names)$" --label io.kubernetes.pod.namespace=kube-system) || exit
+for id in $ids; do
+  crictl --timeout 30s inspect --output go-template --template '{{.status.metadata.name}} {{.info.pid}}' "$id"
+done | while read -r name pid; do
+  [ ! -r "/proc/$pid/cmdline" ] || echo "$name $(od -An -v -tx1 "/proc/$pid/cmdline" | tr -d ' \n')"
+done`
 
-// runningAPIServerFlags returns the flags of the apiserver that runs in a container of that name, or an error that wraps
-// ErrAPIUnavailable.
-func runningAPIServerFlags(ctx context.Context, node Node, container string) (controlplane.Flags, error) {
-	cmdline, err := runUnlessAbsent(ctx, node, apiserverScript, container)
-	if errors.Is(err, errNotRunning) {
-		return nil, fmt.Errorf("no %s runs on node %s: %w", container, node.Name(), ErrAPIUnavailable)
+// runningComponents returns the flags of the components' processes. One that doesn't run is missing.
+func runningComponents(
+	ctx context.Context, node Node, components ...settings.Component,
+) (map[settings.Component]controlplane.Flags, error) {
+	args := []string{"sh", "-c", componentsScript, "sh"}
+	for _, component := range components {
+		args = append(args, string(component))
 	}
+	output, err := node.Run(ctx, cluster.Command{Args: args})
 	if err != nil {
-		return nil, fmt.Errorf("reading the flags of the running %s: %w", container, err)
+		return nil, fmt.Errorf("looking at the control plane's processes on node %s: %w", node.Name(), err)
 	}
-	return controlplane.ParseCommandLine(cmdline), nil
+	found := map[settings.Component]controlplane.Flags{}
+	for line := range strings.Lines(string(output)) {
+		name, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		cmdline, err := hex.DecodeString(text)
+		if err != nil {
+			return nil, fmt.Errorf("looking at the control plane's processes on node %s: %q: %w", node.Name(), line, err)
+		}
+		found[settings.Component(name)] = controlplane.ParseCommandLine(cmdline)
+	}
+	return found, nil
 }
 
 // kubeletProcess is a kubelet that runs.

@@ -186,7 +186,14 @@ func (o *operation) observeReady(ctx context.Context) (Observation, error) {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return o.forget(groupCtx) })
 	for _, node := range o.target.controlPlanes() {
-		group.Go(func() error { return settle(groupCtx, o.target, node) })
+		group.Go(func() error {
+			if interrupted != nil {
+				if err := settleStaticPods(groupCtx, node); err != nil {
+					return err
+				}
+			}
+			return settle(groupCtx, o.target, node)
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return Observation{}, err

@@ -109,17 +109,31 @@ type keptFile struct {
 }
 
 func readKept(ctx context.Context, node Node, path string) (keptFile, error) {
-	files, err := node.ReadFiles(ctx, path, string(baseline)+path)
+	files, err := readAllKept(ctx, node, path)
+	return files[path], err
+}
+
+// readAllKept reads several files at once, by path.
+func readAllKept(ctx context.Context, node Node, paths ...string) (map[string]keptFile, error) {
+	var all []string
+	for _, path := range paths {
+		all = append(all, path, string(baseline)+path)
+	}
+	files, err := node.ReadFiles(ctx, all...)
 	if err != nil {
-		return keptFile{}, err
+		return nil, err
 	}
-	kept := keptFile{}
-	var found bool
-	if kept.current, found = files[path]; !found {
-		return keptFile{}, fmt.Errorf("reading %s on node %s: %w", path, node.Name(), fs.ErrNotExist)
-	}
-	if kept.original, kept.saved = files[string(baseline)+path]; !kept.saved {
-		kept.original = kept.current
+	kept := map[string]keptFile{}
+	for _, path := range paths {
+		var file keptFile
+		var found bool
+		if file.current, found = files[path]; !found {
+			return nil, fmt.Errorf("reading %s on node %s: %w", path, node.Name(), fs.ErrNotExist)
+		}
+		if file.original, file.saved = files[string(baseline)+path]; !file.saved {
+			file.original = file.current
+		}
+		kept[path] = file
 	}
 	return kept, nil
 }

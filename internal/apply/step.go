@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 // Kind is what a step does.
@@ -17,9 +19,20 @@ const (
 	IssueServing     Kind = "issue a kubelet serving certificate"
 	ConfigureKubelet Kind = "change the kubelet's configuration"
 	ReplaceAPIServer Kind = "replace the kube-apiserver"
-	RestoreServing   Kind = "put back the kubelet's serving certificate"
-	RemoveFiles      Kind = "remove kubecomm's files"
+
+	ReplaceControllerManager Kind = "replace the kube-controller-manager"
+	ReplaceScheduler         Kind = "replace the kube-scheduler"
+	ReplaceEtcd              Kind = "replace etcd"
+
+	RestoreServing Kind = "put back the kubelet's serving certificate"
+	RemoveFiles    Kind = "remove kubecomm's files"
 )
+
+// replaces are the kinds of steps that give a component other flags.
+var replaces = map[settings.Component]Kind{
+	settings.APIServer: ReplaceAPIServer, settings.ControllerManager: ReplaceControllerManager,
+	settings.Scheduler: ReplaceScheduler, settings.Etcd: ReplaceEtcd,
+}
 
 // Effect is how a step takes effect on a running node.
 type Effect string
@@ -29,6 +42,7 @@ const (
 	FilesOnly Effect = "files only"
 	Reload    Effect = "the running kubelet takes it up"
 	Restart   Effect = "the kubelet restarts, its pods go on"
+	Away      Effect = "another takes its place, and it is away for some seconds"
 	Swap      Effect = "another kube-apiserver takes its place while a second one serves"
 )
 
@@ -74,6 +88,9 @@ var kinds = map[Kind]traits{
 		undone:   "it is replaced again, with the previous manifest",
 		parallel: oneByOne, work: func(j job) work { return &apiserverWork{job: j} },
 	},
+	ReplaceControllerManager: replacement(settings.ControllerManager),
+	ReplaceScheduler:         replacement(settings.Scheduler),
+	ReplaceEtcd:              replacement(settings.Etcd),
 	RestoreServing: {
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the issued one",
 		parallel: sideBySide, work: func(j job) work { return &restoreServingWork{job: j} },
@@ -82,6 +99,14 @@ var kinds = map[Kind]traits{
 		effect: FilesOnly, verified: "nothing refers to them any more",
 		parallel: sideBySide, work: func(j job) work { return removeFilesWork{job: j} },
 	},
+}
+
+func replacement(component settings.Component) traits {
+	return traits{
+		effect: Away, verified: "it runs with the declared flags and says that it is healthy",
+		undone:   "it is replaced again, with the previous manifest",
+		parallel: oneByOne, work: func(j job) work { return &staticPodWork{job: j, component: component} },
+	}
 }
 
 // Effect returns how steps of this kind take effect.

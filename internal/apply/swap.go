@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
@@ -288,20 +289,23 @@ func (s *swap) redirect(ctx context.Context) error {
 // installLock is held by a script that changes what runs, whose caller may be gone.
 const installLock = "/run/kubecomm-install.lock"
 
-// installScript ends the real apiserver and puts a staged manifest in its place. It runs to its end by itself, whatever
+// installScript ends a component and puts a staged manifest in place of its own. Where a port is named, it waits for the
+// component's connections to drain. It runs to its end by itself, whatever
 // becomes of who started it, so that the manifest is never missing for long. The kubelet must have done with the old pod
 // before it sees the new one: it would otherwise find it in the way and not look again for 10 to 15 s (Kubernetes
 // v1.37.1, pkg/kubelet/pod_workers.go, allowPodStart, backOffPeriod and workerBackOffPeriodJitterFactor). The last that
 // can be seen of an old pod from outside is that its dead container is removed; the pod's cgroup goes before.
 const installScript = findScript + drainScript + forgetScript + `set -e
-staged=$1 manifest=$2 port=$3
+staged=$1 manifest=$2 component=$3 port=$4
 cp --preserve=mode,ownership -- "$staged" "$staged.ready"
 sync -- "$staged.ready"
-id=$(find_container kube-apiserver)
+id=$(find_container "$component")
 if [ -n "$id" ]; then
   uid=$(crictl --timeout 30s inspect --output go-template --template '{{index .status.labels "io.kubernetes.pod.uid"}}' "$id")
-  drain "$port" || :
-  forget "$port"
+  if [ -n "$port" ]; then
+    drain "$port" || :
+    forget "$port"
+  fi
   rm -f -- "$manifest"
   crictl --timeout 30s stop --timeout 1 "$id" >/dev/null 2>&1 || :
   tries=600
@@ -314,7 +318,7 @@ if [ -n "$id" ]; then
     sleep 0.05
     tries=$((tries - 1))
   done
-  forget "$port"
+  [ -z "$port" ] || forget "$port"
 fi
 touch -- "$staged.ready"
 mv -f -- "$staged.ready" "$manifest"`
@@ -322,11 +326,16 @@ mv -f -- "$staged.ready" "$manifest"`
 func (s *swap) installNext(ctx context.Context) error { return s.install(ctx, nextStaging) }
 
 func (s *swap) install(ctx context.Context, staged string) error {
+	return install(ctx, s.real.node, settings.APIServer, staged, s.real.port)
+}
+
+func install(ctx context.Context, node Node, component settings.Component, staged, port string) error {
+	manifest := manifestOf(component)
 	args := []string{
-		"setsid", "--wait", "flock", installLock, "sh", "-c", installScript, "sh", staged, manifestFile, s.real.port,
+		"setsid", "--wait", "flock", installLock, "sh", "-c", installScript, "sh", staged, manifest, string(component), port,
 	}
-	if _, err := s.real.node.Run(ctx, cluster.Command{Args: args}); err != nil {
-		return fmt.Errorf("replacing %s on node %s: %w", manifestFile, s.real.node.Name(), err)
+	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
+		return fmt.Errorf("replacing %s on node %s: %w", manifest, node.Name(), err)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -77,4 +79,23 @@ func familiarName(repository string) string {
 		}
 	}
 	return repository
+}
+
+// KubernetesMinor returns the minor version of Kubernetes 1 that the nodes run; of several, the lowest.
+func (c *Cluster) KubernetesMinor(ctx context.Context) (uint, error) {
+	var lowest uint
+	for i, node := range c.nodes {
+		file, err := node.ReadFile(ctx, "/kind/version")
+		if err != nil {
+			return 0, err
+		}
+		found, err := version.ParseGeneric(strings.TrimSpace(string(file.Data)))
+		if err != nil {
+			return 0, fmt.Errorf("/kind/version on node %s: %w", node.name, err)
+		}
+		if i == 0 || found.Minor() < lowest {
+			lowest = found.Minor()
+		}
+	}
+	return lowest, nil
 }

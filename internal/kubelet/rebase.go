@@ -6,18 +6,32 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	goyaml "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 )
 
-// Fields are top-level fields of a kubelet's configuration, by name, as JSON: what a file says and what a running
-// kubelet says can be compared.
+// Fields are fields of a kubelet's configuration, by name, as JSON: what a file says and what a running kubelet says can
+// be compared. In a name, dots lead to what is inside of an object.
 type Fields map[string]json.RawMessage
+
+// Value returns a field's value, or nil if it isn't given.
+func (f Fields) Value(name string) json.RawMessage {
+	if value, given := f[name]; given {
+		return value
+	}
+	outer, inner, nested := strings.Cut(name, ".")
+	var object Fields
+	if !nested || json.Unmarshal(f[outer], &object) != nil {
+		return nil
+	}
+	return object.Value(inner)
+}
 
 // Equal reports whether a field has the same value in both, or is in neither.
 func (f Fields) Equal(other Fields, name string) bool {
-	return bytes.Equal(compact(f[name]), compact(other[name]))
+	return bytes.Equal(compact(f.Value(name)), compact(other.Value(name)))
 }
 
 func compact(value json.RawMessage) []byte {
@@ -37,7 +51,8 @@ func ParseFields(config []byte) (Fields, error) {
 	return fields, nil
 }
 
-// ParseConfigz reads what a kubelet answers at /configz: every field that it runs with, defaults included.
+// ParseConfigz reads what a kubelet answers at /configz: every field that it runs with, defaults included. It leaves out
+// a read-only port of 0, which is none (staging/src/k8s.io/kubelet/config/v1beta1/types.go, v1.37.1); that is filled in.
 func ParseConfigz(answer []byte) (Fields, error) {
 	var wrapped struct {
 		Config Fields `json:"kubeletconfig"`
@@ -47,6 +62,9 @@ func ParseConfigz(answer []byte) (Fields, error) {
 	}
 	if wrapped.Config == nil {
 		return nil, errors.New("the kubelet's answer at /configz holds no kubeletconfig")
+	}
+	if _, given := wrapped.Config["readOnlyPort"]; !given {
+		wrapped.Config["readOnlyPort"] = json.RawMessage("0")
 	}
 	return wrapped.Config, nil
 }
@@ -87,7 +105,7 @@ func give(file []byte, managed []string, want Fields) ([]byte, error) {
 			continue
 		}
 		changed = true
-		if err := setField(document.Content[0], name, want[name]); err != nil {
+		if err := setField(document.Content[0], name, want.Value(name)); err != nil {
 			return nil, err
 		}
 	}
@@ -104,28 +122,56 @@ func give(file []byte, managed []string, want Fields) ([]byte, error) {
 	return buffer.Bytes(), nil
 }
 
-// setField replaces a field where it stands, appends it, or with no value removes it.
+// setField replaces a field where it stands, appends it, or with no value removes it, and with it an object that is empty
+// then.
 func setField(mapping *goyaml.Node, name string, value json.RawMessage) error {
-	at := len(mapping.Content)
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		if mapping.Content[i].Value == name {
-			at = i
-			mapping.Content = slices.Delete(mapping.Content, i, i+2)
-			break
+	key, inner, nested := strings.Cut(name, ".")
+	at := find(mapping, key)
+	switch {
+	case value == nil && at < 0:
+		return nil
+	case nested:
+		if at < 0 || mapping.Content[at+1].Kind != goyaml.MappingNode {
+			at = put(mapping, at, key, &goyaml.Node{Kind: goyaml.MappingNode})
 		}
-	}
-	if value == nil {
+		object := mapping.Content[at+1]
+		if err := setField(object, inner, value); err != nil {
+			return err
+		}
+		if len(object.Content) == 0 {
+			mapping.Content = slices.Delete(mapping.Content, at, at+2)
+		}
+		return nil
+	case value == nil:
+		mapping.Content = slices.Delete(mapping.Content, at, at+2)
 		return nil
 	}
 	// Decoded first, because JSON read as YAML would be written back in its own style.
 	var decoded any
-	if err := json.Unmarshal(value, &decoded); err != nil {
+	content := &goyaml.Node{}
+	if err := errors.Join(json.Unmarshal(value, &decoded), content.Encode(decoded)); err != nil {
 		return fmt.Errorf("the value of %s: %w", name, err)
 	}
-	key, content := &goyaml.Node{}, &goyaml.Node{}
-	if err := errors.Join(key.Encode(name), content.Encode(decoded)); err != nil {
-		return fmt.Errorf("the value of %s: %w", name, err)
-	}
-	mapping.Content = slices.Insert(mapping.Content, at, key, content)
+	put(mapping, at, key, content)
 	return nil
+}
+
+// find returns where a key of a mapping stands, or -1.
+func find(mapping *goyaml.Node, key string) int {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// put gives the key at an index a value, or a new key at the end, and returns where it stands.
+func put(mapping *goyaml.Node, at int, key string, value *goyaml.Node) int {
+	if at < 0 {
+		at = len(mapping.Content)
+		mapping.Content = append(mapping.Content, &goyaml.Node{Kind: goyaml.ScalarNode, Value: key}, nil)
+	}
+	mapping.Content[at+1] = value
+	return at
 }

@@ -1,6 +1,7 @@
 package kubelet
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,6 +37,41 @@ func TestRebaseGivesTheWantedFieldsAndGoesBackToWhatWasThereBefore(t *testing.T)
 			require.Equal(t, test.result, string(got))
 		})
 	}
+}
+
+func TestAFieldInsideAnObjectIsFoundAndGiven(t *testing.T) {
+	const (
+		name = "authentication.anonymous.enabled"
+		own  = "authentication:\n  anonymous:\n    enabled: %s\n  webhook:\n    enabled: true\nkind: K\n"
+		none = "kind: K\n"
+		made = "kind: K\nauthentication:\n  anonymous:\n    enabled: false\n"
+	)
+	on, off := fmt.Sprintf(own, "true"), fmt.Sprintf(own, "false")
+	want := Fields{name: []byte("false")}
+	tests := map[string]struct {
+		original, current string
+		want              Fields
+		result            string
+	}{
+		"it is changed where it stands":                             {on, on, want, off},
+		"objects are made for it":                                   {none, none, want, made},
+		"what was changed comes back":                               {on, off, Fields{name: []byte("true")}, on},
+		"what was made goes, and the objects with it":               {none, made, nil, none},
+		"the same where somebody added something since":             {none, made + "maxPods: 5\n", nil, none + "maxPods: 5\n"},
+		"it goes, and what else is in its object stays":             {on, on, nil, "authentication:\n  webhook:\n    enabled: true\nkind: K\n"},
+		"what is no object, though it should be, is replaced by it": {"authentication: 5\n", "authentication: 5\n", want, "authentication:\n  anonymous:\n    enabled: false\n"},
+	}
+	for title, test := range tests {
+		t.Run(title, func(t *testing.T) {
+			got, err := Rebase([]byte(test.original), []byte(test.current), []string{name}, test.want)
+			require.NoError(t, err)
+			require.Equal(t, test.result, string(got))
+			fields, err := ParseFields(got)
+			require.NoError(t, err)
+			require.True(t, fields.Equal(test.want, name))
+		})
+	}
+	require.Nil(t, Fields{"authentication": []byte("5")}.Value(name))
 }
 
 func TestARunningConfigurationIsComparedWithAFile(t *testing.T) {

@@ -30,6 +30,21 @@ func Check(declared map[string]Value) []Problem {
 	return problems
 }
 
+// VersionMatters reports whether not every version of Kubernetes has all that is declared.
+func VersionMatters(declared map[string]Value) bool { return len(CheckVersion(declared, 0)) > 0 }
+
+// CheckVersion refuses what a cluster of that minor version of Kubernetes 1 doesn't have.
+func CheckVersion(declared map[string]Value, minor uint) []Problem {
+	var problems []Problem
+	for _, setting := range Managed() {
+		if declared[setting.Name] != nil && minor < setting.Since {
+			problems = append(problems, Problem{setting.Name, fmt.Errorf(
+				"the cluster runs Kubernetes 1.%d, and 1.%d is the first that has it; leave it out", minor, setting.Since)})
+		}
+	}
+	return problems
+}
+
 // checkFunc judges a value, given those of other settings of the same group by the last part of their names.
 type checkFunc func(value Value, sibling func(name string) Value) error
 
@@ -55,16 +70,10 @@ func http2Suites() []string {
 
 func checkCipherSuites(value Value, sibling func(string) Value) error {
 	if len(value) == 0 {
-		return errors.New("the list is empty, and would exclude every client; leave it out to have what was there before")
+		return errEmptyList
 	}
-	known := cipherSuites()
-	for i, name := range value {
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("%q is no cipher suite that Kubernetes knows; those are %s", name, strings.Join(known, ", "))
-		}
-		if slices.Contains(value[:i], name) {
-			return fmt.Errorf("%s is there twice", name)
-		}
+	if err := checkNames("cipher suite", value, cipherSuites()); err != nil {
+		return err
 	}
 	if slices.Equal(sibling("tls_min_version"), Value{tls13}) {
 		return errors.New("with tls_min_version = \"" + tls13 + "\" the list would be ignored: cipher suites of TLS 1.3 can't " +

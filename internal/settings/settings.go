@@ -10,6 +10,20 @@ import (
 	"time"
 )
 
+// Component is a part of the control plane that runs as a static pod, by the name of its container.
+type Component string
+
+// The components that settings are flags of.
+const (
+	APIServer         Component = "kube-apiserver"
+	ControllerManager Component = "kube-controller-manager"
+	Scheduler         Component = "kube-scheduler"
+	Etcd              Component = "etcd"
+)
+
+// Components lists them, in the order in which they are changed.
+func Components() []Component { return []Component{APIServer, ControllerManager, Scheduler, Etcd} }
+
 // Source is where kubelets get their serving certificates from.
 type Source string
 
@@ -23,12 +37,12 @@ func Sources() []string { return []string{string(DedicatedCA)} }
 type Settings struct {
 	// VerifyKubelets makes every apiserver verify the kubelets that it connects to.
 	VerifyKubelets bool
-	// ServingSource is where kubelets get their serving certificates from.
+	// ServingSource is where kubelets get their serving certificates from; empty if that is none of kubecomm's business.
 	ServingSource Source
 	// ServingValidity is the lifetime of a serving certificate.
 	ServingValidity time.Duration
-	// APIServerFlags are the declared flags of every apiserver, by name without dashes.
-	APIServerFlags map[string][]string
+	// Flags are the declared flags of every instance of a control plane component, by name without dashes.
+	Flags map[Component]map[string][]string
 	// KubeletFields are the declared fields of every kubelet's configuration, by name.
 	KubeletFields map[string]any
 	// KubeletRestarts is how many kubelets may be restarted at once.
@@ -83,9 +97,15 @@ type Setting struct {
 	Protects    string // the communication path; empty if none by itself
 	TakesEffect string // what happens on the nodes when it changes; empty if nothing does
 	Default     string // empty if it is what was there before kubecomm
-	Flag        string // of the kube-apiserver that it becomes, without dashes; or empty
-	Field       string // of the kubelet's configuration that it becomes; or empty
-	Form        Form   // of settings that become a flag or a field
+	Component   Component
+	Flag        string // of the component that it becomes, without dashes; or empty
+	// Field of the kubelet's configuration that it becomes, or empty; dots lead to what is inside of an object.
+	Field string
+	Form  Form     // of settings that become a flag or a field
+	Since uint     // the first minor version of Kubernetes 1 that has it; 0 for all that kubecomm knows
+	CIS   []string // the recommendations of the CIS Kubernetes Benchmark 1.12 that it answers
+	// Baseline and Restricted are what the profiles say; nothing in Restricted stands for what is in Baseline.
+	Baseline, Restricted Value
 
 	check checkFunc // nil if every value will do
 }
@@ -102,13 +122,22 @@ func (s Setting) Attribute() string {
 	return rest
 }
 
-// Declare gives a setting that becomes a flag or a field a value.
+// The names of settings that become neither a flag of that name nor a field.
+const (
+	NameVerifyKubelets = "apiserver.verify_kubelets"
+	NameServingSource  = "kubelet.serving_certificates.source"
+)
+
+// Declare gives a setting a value.
 func (s *Settings) Declare(setting Setting, value Value) {
+	switch setting.Name {
+	case NameVerifyKubelets:
+		s.VerifyKubelets = value.String() == "true"
+	case NameServingSource:
+		s.ServingSource = Source(value.String())
+	}
 	if setting.Flag != "" {
-		if s.APIServerFlags == nil {
-			s.APIServerFlags = map[string][]string{}
-		}
-		s.APIServerFlags[setting.Flag] = setting.flag(value)
+		s.SetFlag(setting.Component, setting.Flag, setting.flag(value)...)
 	}
 	if setting.Field != "" {
 		if s.KubeletFields == nil {
@@ -118,14 +147,35 @@ func (s *Settings) Declare(setting Setting, value Value) {
 	}
 }
 
+// SetFlag gives a component a flag.
+func (s *Settings) SetFlag(component Component, name string, values ...string) {
+	if s.Flags == nil {
+		s.Flags = map[Component]map[string][]string{}
+	}
+	if s.Flags[component] == nil {
+		s.Flags[component] = map[string][]string{}
+	}
+	s.Flags[component][name] = values
+}
+
+// Declarable lists the settings of which profiles may say something.
+func Declarable() []Setting {
+	return slices.DeleteFunc(Table(), func(s Setting) bool { return s.Form == 0 })
+}
+
 // Managed lists the settings that become a flag or a field.
 func Managed() []Setting {
 	return slices.DeleteFunc(Table(), func(s Setting) bool { return s.Flag == "" && s.Field == "" })
 }
 
-// ManagedAPIServerFlags are the kube-apiserver's flags that settings become.
-func ManagedAPIServerFlags() []string {
-	return collect(func(s Setting) string { return s.Flag })
+// ManagedFlags are the component's flags that settings become.
+func ManagedFlags(component Component) []string {
+	return collect(func(s Setting) string {
+		if s.Component != component {
+			return ""
+		}
+		return s.Flag
+	})
 }
 
 // ManagedKubeletFields are the fields of the kubelet's configuration that settings become.
@@ -155,8 +205,17 @@ func Describe(name string) string {
 	if s.TakesEffect != "" {
 		sentences = append(sentences, "On a change, "+s.TakesEffect+".")
 	}
+	if s.Since != 0 {
+		sentences = append(sentences, fmt.Sprintf("Needs Kubernetes 1.%d.", s.Since))
+	}
+	if len(s.CIS) > 0 {
+		sentences = append(sentences, "CIS 1.12: "+strings.Join(s.CIS, ", ")+".")
+	}
 	if s.Default != "" {
 		return strings.Join(append(sentences, "Default: `"+s.Default+"`."), " ")
+	}
+	if profiles := s.inProfiles(); profiles != "" {
+		return strings.Join(append(sentences, "Default: "+profiles+"; otherwise what was there before kubecomm."), " ")
 	}
 	return strings.Join(append(sentences, "Default: what was there before kubecomm."), " ")
 }

@@ -53,18 +53,21 @@ func TestEverySettingIsDescribed(t *testing.T) {
 	for _, setting := range Table() {
 		require.NotEmpty(t, setting.Meaning, setting.Name)
 		require.Equal(t, setting.Name, setting.Group()+"."+setting.Attribute())
-		managed := setting.Flag+setting.Field != ""
-		require.Equal(t, managed, setting.Form != 0, setting.Name)
-		require.Equal(t, managed, setting.Default == "", "%s: what isn't declared is as it was before", setting.Name)
-		if managed {
+		declarable := setting.Form != 0
+		require.Equal(t, declarable, setting.Default == "", "%s: what isn't declared is as the profile says, or as before", setting.Name)
+		require.Equal(t, setting.Flag != "", setting.Component != "", setting.Name)
+		if declarable {
 			require.NotEmpty(t, setting.Protects, setting.Name)
 			require.NotEmpty(t, setting.TakesEffect, setting.Name)
+		} else {
+			require.Empty(t, setting.Flag+setting.Field+setting.inProfiles(), setting.Name)
 		}
 	}
 	require.Contains(t, Describe("kubelet.serving_certificates.validity"), "Default: `8760h`.")
-	require.Contains(t, Describe("kubelet.tls_min_version"), "Protects "+toKubelet+". On a change, "+restarts+
-		". Default: what was there before kubecomm.")
+	require.Contains(t, Describe("kubelet.tls_cipher_suites"), "Protects "+toKubelet+". On a change, "+restarts+
+		". CIS 1.12: 4.2.12. Default: what was there before kubecomm.")
 	require.Contains(t, Describe("kubelet.max_parallel_restarts"), "at once. Default: `3`.")
+	require.Contains(t, Describe("apiserver.tls_min_version"), "Default: `VersionTLS13` in profile `restricted`; otherwise what was there")
 	require.Contains(t, Sources(), string(Defaults().ServingSource))
 	_, err := ParseValidity(FormatValidity(Defaults().ServingValidity))
 	require.NoError(t, err)

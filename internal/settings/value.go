@@ -2,7 +2,10 @@ package settings
 
 import (
 	"encoding/json"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Value is what a setting is set to, as texts: one, or for a list any number. Nil is not set.
@@ -13,17 +16,52 @@ type Form int
 
 // The forms. Settings that become neither a flag nor a field have a form of their own, and none of these.
 const (
-	Text Form = iota + 1
-	Texts
+	Text     Form = iota + 1
+	Texts         // a list; its flag is given once, with commas
+	Each          // a list; its flag is given once for each
+	Switch        // true or false
+	Number        // an integer
+	Duration      // as Go writes it
+	Curves        // a list of key exchange mechanisms, which flags and fields have as numbers
 )
+
+// List reports whether a setting of this form has any number of texts.
+func (f Form) List() bool { return f == Texts || f == Each || f == Curves }
 
 // String is what users are shown.
 func (v Value) String() string { return strings.Join(v, ", ") }
 
+// canonical returns the one spelling of a value that has several, such as 60m and 1h. What can't be read stays as it is.
+func (s Setting) canonical(v Value) Value {
+	if len(v) != 1 {
+		return v
+	}
+	switch s.Form {
+	case Switch:
+		if on, err := strconv.ParseBool(v[0]); err == nil {
+			return Value{strconv.FormatBool(on)}
+		}
+	case Duration:
+		if length, err := time.ParseDuration(v[0]); err == nil {
+			return Value{length.String()}
+		}
+	}
+	return v
+}
+
+// Same reports whether two values mean the same.
+func (s Setting) Same(a, b Value) bool {
+	return (a == nil) == (b == nil) && slices.Equal(s.canonical(a), s.canonical(b))
+}
+
 // flag returns the values of the command-line flag that a value becomes.
 func (s Setting) flag(v Value) []string {
-	if s.Form == Texts {
+	v = s.canonical(v)
+	switch s.Form {
+	case Texts:
 		return []string{strings.Join(v, ",")}
+	case Curves:
+		return []string{strings.Join(curveNumbers(v), ",")}
 	}
 	return v
 }
@@ -34,34 +72,59 @@ func (s Setting) FromFlag(values []string) Value {
 	switch {
 	case len(values) == 0:
 		return nil
-	case s.Form == Texts && joined == "":
+	case s.Form == Each:
+		return values
+	case s.Form.List() && joined == "":
 		return Value{}
+	case s.Form == Curves:
+		return curveNames(strings.Split(joined, ","))
 	case s.Form == Texts:
 		return strings.Split(joined, ",")
 	}
-	return values[len(values)-1:]
+	return s.canonical(values[len(values)-1:])
 }
 
 // field returns the value of the configuration's field that a value becomes.
 func (s Setting) field(v Value) any {
-	if s.Form == Texts {
+	switch v = s.canonical(v); s.Form {
+	case Texts, Each:
 		return []string(v)
+	case Curves:
+		return numbers(curveNumbers(v))
+	case Switch, Number:
+		return numbers(v)[0]
 	}
 	return v[0]
+}
+
+// numbers turns texts into what JSON writes without quotes, which they were checked to be.
+func numbers(texts []string) []json.RawMessage {
+	found := make([]json.RawMessage, len(texts))
+	for i, text := range texts {
+		found[i] = json.RawMessage(text)
+	}
+	return found
 }
 
 // FromField reads the value of the field, in JSON. One of another form than the setting's, which only somebody else can
 // have written, is shown as it is.
 func (s Setting) FromField(value []byte) Value {
+	if value == nil || string(value) == "null" {
+		return nil
+	}
 	var texts []string
+	var parts []json.RawMessage
 	var text string
 	switch {
-	case value == nil || string(value) == "null":
-		return nil
-	case s.Form == Texts && json.Unmarshal(value, &texts) == nil:
+	case s.Form == Curves && json.Unmarshal(value, &parts) == nil:
+		for _, part := range parts {
+			texts = append(texts, string(part))
+		}
+		return curveNames(texts)
+	case s.Form.List() && json.Unmarshal(value, &texts) == nil:
 		return texts
-	case s.Form == Text && json.Unmarshal(value, &text) == nil:
-		return Value{text}
+	case !s.Form.List() && json.Unmarshal(value, &text) == nil:
+		return s.canonical(Value{text})
 	}
-	return Value{string(value)}
+	return s.canonical(Value{string(value)})
 }

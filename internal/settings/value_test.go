@@ -19,17 +19,18 @@ const (
 )
 
 func TestADeclaredValueIsReadBackFromTheFlagOrFieldThatItBecomes(t *testing.T) {
+	samples := map[Form]Value{
+		Text: {rsa128}, Texts: {rsa128, rsa256}, Each: {"https://a", "https://b"}, Switch: {"false"}, Number: {"0"},
+		Duration: {"1h0m0s"}, Curves: {"X25519MLKEM768", "CurveP256"},
+	}
 	for _, setting := range Managed() {
-		value := Value{rsa128}
-		if setting.Form == Texts {
-			value = append(value, rsa256)
-		}
+		value := samples[setting.Form]
+		require.NotEmpty(t, value, setting.Name)
 		var declared Settings
 		declared.Declare(setting, value)
 		if setting.Flag != "" {
-			require.Len(t, declared.APIServerFlags[setting.Flag], 1, setting.Name)
-			require.Equal(t, value, setting.FromFlag(declared.APIServerFlags[setting.Flag]), setting.Name)
-			require.Contains(t, ManagedAPIServerFlags(), setting.Flag)
+			require.Equal(t, value, setting.FromFlag(declared.Flags[setting.Component][setting.Flag]), setting.Name)
+			require.Contains(t, ManagedFlags(setting.Component), setting.Flag)
 		}
 		if setting.Field != "" {
 			written, err := json.Marshal(declared.KubeletFields[setting.Field])
@@ -40,8 +41,49 @@ func TestADeclaredValueIsReadBackFromTheFlagOrFieldThatItBecomes(t *testing.T) {
 	}
 }
 
+func TestFlagsAndFieldsAreWrittenAsKubernetesTakesThem(t *testing.T) {
+	tests := map[string]struct {
+		form  Form
+		value Value
+		flag  []string
+		field string
+	}{
+		"a text":                              {Text, Value{"a"}, []string{"a"}, `"a"`},
+		"a list":                              {Texts, Value{"a", "b"}, []string{"a,b"}, `["a","b"]`},
+		"an empty list":                       {Texts, Value{}, []string{""}, `[]`},
+		"a list whose flag is given for each": {Each, Value{"a", "b"}, []string{"a", "b"}, `["a","b"]`},
+		"a switch":                            {Switch, Value{"false"}, []string{"false"}, `false`},
+		"a number":                            {Number, Value{"10255"}, []string{"10255"}, `10255`},
+		"a duration, as Kubernetes says it":   {Duration, Value{"90m"}, []string{"1h30m0s"}, `"1h30m0s"`},
+		"key exchange mechanisms":             {Curves, Value{"X25519MLKEM768", "X25519"}, []string{"4588,29"}, `[4588,29]`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			setting := Setting{Form: test.form}
+			require.Equal(t, test.flag, setting.flag(test.value))
+			written, err := json.Marshal(setting.field(test.value))
+			require.NoError(t, err)
+			require.Equal(t, test.field, string(written))
+			require.True(t, setting.Same(test.value, setting.FromFlag(test.flag)))
+		})
+	}
+}
+
+func TestSpellingsOfTheSameAreTheSame(t *testing.T) {
+	length, on := Setting{Form: Duration}, Setting{Form: Switch}
+	require.True(t, length.Same(Value{"60m"}, Value{"1h"}))
+	require.False(t, length.Same(Value{"60m"}, Value{"61m"}))
+	require.False(t, length.Same(nil, Value{"0s"}))
+	require.True(t, length.Same(Value{"soon"}, Value{"soon"}))
+	require.True(t, on.Same(Value{"true"}, on.FromFlag([]string{"1"})))
+	require.False(t, Setting{Form: Texts}.Same(nil, Value{}), "no list is another thing than an empty one")
+	require.False(t, Setting{Form: Texts}.Same(Value{"a", "b"}, Value{"b", "a"}), "order counts")
+}
+
 func TestWhatOthersWroteIsReadAsKubernetesDoesOrShownAsItIs(t *testing.T) {
-	text, list := Setting{Form: Text}, Setting{Form: Texts}
+	text, list, curves := Setting{Form: Text}, Setting{Form: Texts}, Setting{Form: Curves}
+	require.Equal(t, Value{"X25519", "4711"}, curves.FromFlag([]string{"29,4711"}))
+	require.Equal(t, Value{"X25519", "4711"}, curves.FromField([]byte("[29, 4711]")))
 	require.Nil(t, text.FromFlag(nil))
 	require.Equal(t, Value{"b"}, text.FromFlag([]string{"a", "b"}))
 	require.Nil(t, list.FromFlag(nil))
@@ -101,6 +143,144 @@ func TestValuesThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 			declared: map[string]Value{"kubelet.tls_cipher_suites": {rsa256}},
 			name:     "kubelet.tls_cipher_suites", refuse: "lacks what HTTP/2 demands",
 		},
+		"modes that let nobody down": {declared: map[string]Value{"apiserver.authorization_modes": {"RBAC", "Node"}}},
+		"a mode that allows everything": {
+			declared: map[string]Value{"apiserver.authorization_modes": {"Node", "RBAC", "AlwaysAllow"}},
+			name:     "apiserver.authorization_modes", refuse: "AlwaysAllow lets every client do everything",
+		},
+		"a mode that denies everything": {
+			declared: map[string]Value{"apiserver.authorization_modes": {"Node", "RBAC", "AlwaysDeny"}},
+			name:     "apiserver.authorization_modes", refuse: "AlwaysDeny lets no client do anything",
+		},
+		"a mode that needs a file": {
+			declared: map[string]Value{"apiserver.authorization_modes": {"Node", "RBAC", "Webhook"}},
+			name:     "apiserver.authorization_modes", refuse: "Webhook needs a file of its own",
+		},
+		"modes without Node": {
+			declared: map[string]Value{"apiserver.authorization_modes": {"RBAC"}},
+			name:     "apiserver.authorization_modes", refuse: "without Node, no kubelet could work",
+		},
+		"modes without RBAC": {
+			declared: map[string]Value{"apiserver.authorization_modes": {"Node"}},
+			name:     "apiserver.authorization_modes", refuse: "without RBAC, nobody but kubelets",
+		},
+		"no mode": {
+			declared: map[string]Value{"apiserver.authorization_modes": {}},
+			name:     "apiserver.authorization_modes", refuse: "without Node",
+		},
+		"a mode misspelt": {
+			declared: map[string]Value{"apiserver.authorization_modes": {"Node", "Rbac"}},
+			name:     "apiserver.authorization_modes", refuse: `"Rbac" is no authorization mode that Kubernetes knows`,
+		},
+		"a mode twice": {
+			declared: map[string]Value{"apiserver.authorization_modes": {"Node", "RBAC", "Node"}},
+			name:     "apiserver.authorization_modes", refuse: "Node is there twice",
+		},
+		"plugins with NodeRestriction": {
+			declared: map[string]Value{"apiserver.admission_plugins": {"NodeRestriction", "AlwaysPullImages"}},
+		},
+		"plugins without NodeRestriction": {
+			declared: map[string]Value{"apiserver.admission_plugins": {"AlwaysPullImages"}},
+			name:     "apiserver.admission_plugins", refuse: "without NodeRestriction, each kubelet could change other nodes",
+		},
+		"a plugin that nobody knows": {
+			declared: map[string]Value{"apiserver.admission_plugins": {"NodeRestriction", "PodSecurityPolicy"}},
+			name:     "apiserver.admission_plugins", refuse: `"PodSecurityPolicy" is no admission plugin that Kubernetes knows`,
+		},
+		"a plugin that admits everything": {
+			declared: map[string]Value{"apiserver.admission_plugins": {"NodeRestriction", "AlwaysAdmit"}},
+			name:     "apiserver.admission_plugins", refuse: "AlwaysAdmit makes the other plugins pointless",
+		},
+		"a plugin that needs a file": {
+			declared: map[string]Value{"apiserver.admission_plugins": {"NodeRestriction", "EventRateLimit"}},
+			name:     "apiserver.admission_plugins", refuse: "EventRateLimit needs a file of its own",
+		},
+		"a plugin that is both on and off": {
+			declared: map[string]Value{
+				"apiserver.admission_plugins":          {"NodeRestriction", "AlwaysPullImages"},
+				"apiserver.disabled_admission_plugins": {"AlwaysPullImages"},
+			},
+			name: "apiserver.admission_plugins", refuse: "AlwaysPullImages is among disabled_admission_plugins too",
+		},
+		"no plugin off": {declared: map[string]Value{"apiserver.disabled_admission_plugins": {}}},
+		"a plugin off that gives pods their credentials": {
+			declared: map[string]Value{"apiserver.disabled_admission_plugins": {"ServiceAccount"}},
+			name:     "apiserver.disabled_admission_plugins", refuse: "without ServiceAccount, pods would get no credentials",
+		},
+		"a plugin off that a swap needs": {
+			declared: map[string]Value{"apiserver.disabled_admission_plugins": {"ValidatingAdmissionPolicy"}},
+			name:     "apiserver.disabled_admission_plugins", refuse: "could not be replaced without an outage",
+		},
+		"two issuers": {
+			declared: map[string]Value{"apiserver.service_account_issuers": {"https://new.example", "https://old.example/path"}},
+		},
+		"no issuer": {
+			declared: map[string]Value{"apiserver.service_account_issuers": {}},
+			name:     "apiserver.service_account_issuers", refuse: "tokens need an issuer",
+		},
+		"an issuer twice": {
+			declared: map[string]Value{"apiserver.service_account_issuers": {"https://a", "https://a"}},
+			name:     "apiserver.service_account_issuers", refuse: "https://a is there twice",
+		},
+		"an issuer without TLS": {
+			declared: map[string]Value{"apiserver.service_account_issuers": {"http://a.example"}},
+			name:     "apiserver.service_account_issuers", refuse: `"http://a.example" is not the URL of an issuer`,
+		},
+		"tokens for less than an hour": {
+			declared: map[string]Value{"apiserver.service_account_max_token_expiration": {"10m"}},
+			name:     "apiserver.service_account_max_token_expiration", refuse: "10m is out of bounds: at least 1h",
+		},
+		"a duration in days": {
+			declared: map[string]Value{"apiserver.service_account_max_token_expiration": {"30d"}},
+			name:     "apiserver.service_account_max_token_expiration", refuse: `"30d" is not a duration such as "1h"`,
+		},
+		"requests that would end at once": {
+			declared: map[string]Value{"apiserver.request_timeout": {"0s"}},
+			name:     "apiserver.request_timeout", refuse: "0s is out of bounds: at least 5s and at most 1h",
+		},
+		"a fraction of a second": {
+			declared: map[string]Value{"apiserver.request_timeout": {"10.5s"}},
+			name:     "apiserver.request_timeout", refuse: "not a whole number of seconds",
+		},
+		"key exchange for everyone": {
+			declared: map[string]Value{"apiserver.tls_curve_preferences": {"X25519MLKEM768", "X25519"}},
+		},
+		"no key exchange": {
+			declared: map[string]Value{"kubelet.tls_curve_preferences": {}},
+			name:     "kubelet.tls_curve_preferences", refuse: "the list is empty",
+		},
+		"key exchange by a name of OpenSSL's": {
+			declared: map[string]Value{"kubelet.tls_curve_preferences": {"prime256v1"}},
+			name:     "kubelet.tls_curve_preferences", refuse: `"prime256v1" is no key exchange mechanism`,
+		},
+		"key exchange that few clients know": {
+			declared: map[string]Value{"apiserver.tls_curve_preferences": {"X25519MLKEM768"}},
+			name:     "apiserver.tls_curve_preferences", refuse: "add one of X25519, CurveP256",
+		},
+		"kubelets that let everyone in": {
+			declared: map[string]Value{"kubelet.anonymous": {"true"}},
+			name:     "kubelet.anonymous", refuse: "true is not allowed, because whoever reaches a kubelet",
+		},
+		"kubelets that allow everything": {
+			declared: map[string]Value{"kubelet.authorization_mode": {"AlwaysAllow"}},
+			name:     "kubelet.authorization_mode", refuse: `"AlwaysAllow" is none of Webhook`,
+		},
+		"kubelets that tell everyone of their pods": {
+			declared: map[string]Value{"kubelet.read_only_port": {"10255"}},
+			name:     "kubelet.read_only_port", refuse: "10255 is not allowed",
+		},
+		"kubelets that lose their way": {
+			declared: map[string]Value{"kubelet.rotate_certificates": {"false"}},
+			name:     "kubelet.rotate_certificates", refuse: "lose its way to the apiserver",
+		},
+		"kubelets without logs": {
+			declared: map[string]Value{"kubelet.debugging_handlers": {"false"}},
+			name:     "kubelet.debugging_handlers", refuse: "logs, exec, attach and port-forward",
+		},
+		"sessions that never end": {
+			declared: map[string]Value{"kubelet.streaming_idle_timeout": {"0s"}},
+			name:     "kubelet.streaming_idle_timeout", refuse: "0s is out of bounds: at least 1m and at most 24h",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -114,6 +294,19 @@ func TestValuesThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 			require.ErrorContains(t, problems[0].Err, test.refuse)
 		})
 	}
+}
+
+func TestWhatAVersionLacksIsRefused(t *testing.T) {
+	declared := map[string]Value{
+		"kubelet.tls_curve_preferences": {"X25519"}, "kubelet.tls_min_version": {tls12}, "apiserver.tls_curve_preferences": {"X25519"},
+	}
+	require.True(t, VersionMatters(declared))
+	require.False(t, VersionMatters(map[string]Value{"kubelet.tls_min_version": {tls12}}))
+	require.Empty(t, CheckVersion(declared, 36))
+	problems := CheckVersion(declared, 35)
+	require.Len(t, problems, 2)
+	require.Equal(t, "apiserver.tls_curve_preferences", problems[0].Name)
+	require.EqualError(t, problems[0].Err, "the cluster runs Kubernetes 1.35, and 1.36 is the first that has it; leave it out")
 }
 
 // Go's own server is the one that apiservers and kubelets have: what we say of it is asked of it.

@@ -80,7 +80,8 @@ func repairsTheFlag(ctx context.Context, t *testing.T, q *quickstart) {
 	before, after := q.plannedUpdate(ctx, t)
 	server, worker := c.ControlPlanes()[0].Name(), workerOf(c).Name()
 	assert.Equal(t, false, at(before, "apiserver", "verify_kubelets"))
-	assert.Equal(t, true, at(after, "apiserver", "verify_kubelets"))
+	assert.Nil(t, at(after, "apiserver", "verify_kubelets"), "it is left out")
+	assert.Equal(t, "true", at(after, "effective", "apiserver.verify_kubelets"), "as the profile says")
 	assert.Equal(t, false, at(before, "nodes", server, "verifies_kubelets"))
 	assert.Equal(t, true, at(after, "nodes", server, "verifies_kubelets"))
 	for _, node := range []string{server, worker} {
@@ -110,7 +111,7 @@ func repairsTheCertificate(ctx context.Context, t *testing.T, q *quickstart) {
 	assert.Equal(t, "x509: certificate signed by unknown authority",
 		at(before, "nodes", worker, "kubelet_serving_certificate", "problem"))
 	assert.Equal(t, true, at(after, "nodes", worker, "kubelet_serving_certificate", "verified"))
-	assert.Equal(t, true, at(before, "apiserver", "verify_kubelets"))
+	assert.Nil(t, at(before, "apiserver", "verify_kubelets"), "the apiserver is as the profile says")
 	assert.Equal(t, at(before, "nodes", server), at(after, "nodes", server), "the control plane is no part of this")
 
 	output := q.apply(ctx, t)

@@ -135,7 +135,7 @@ func lastTurns(moments []observer.Moment) map[string]observer.Moment {
 // applyChange is what a terraform apply does. It returns when enough requests were made since it began.
 func applyChange(ctx context.Context, b *bed, places []place, requests int) (change, error) {
 	want := settings.Defaults()
-	want.APIServerFlags = map[string][]string{changedFlag: {appliedValue}}
+	want.SetFlag(settings.APIServer, changedFlag, appliedValue)
 	before, err := count(ctx, places)
 	if err != nil {
 		return change{}, err

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 // leastPoints is what a full plan gives at least. With fewer, a shrunken plan would prove little.
@@ -52,7 +53,7 @@ func (s *suite) rehearse(ctx context.Context, t *testing.T) []point {
 	requireAllAnswered(t, requests)
 
 	failing := order{Settings: everything()}
-	failing.Settings.APIServerFlags["no-such-flag"] = []string{"1"}
+	failing.Settings.SetFlag(settings.APIServer, "no-such-flag", "1")
 	forth, back := hardened.points(s, "in an apply", hardening), restored.points(s, "in a restore", restoring)
 	undo := s.undoPoints(steps, failing)
 	require.GreaterOrEqual(t, len(worthwhile(forth)), leastPoints)

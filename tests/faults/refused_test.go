@@ -3,7 +3,6 @@ package faults
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -58,9 +57,8 @@ func (s *suite) refused(t *testing.T) {
 func (r refusal) declaration() settings.Settings {
 	want := settings.Defaults()
 	want.KubeletFields = r.fields
-	want.APIServerFlags = map[string][]string{}
 	for name, value := range r.flags {
-		want.APIServerFlags[name] = []string{value}
+		want.SetFlag(settings.APIServer, name, value)
 	}
 	// A declared flag would lose against what this stands for.
 	_, given := r.flags["kubelet-certificate-authority"]
@@ -112,7 +110,7 @@ func (s *suite) undoEverything(ctx context.Context, t *testing.T) {
 	t.Helper()
 	s.restore(ctx, t)
 	want := everything()
-	want.APIServerFlags["no-such-flag"] = []string{"1"}
+	want.SetFlag(settings.APIServer, "no-such-flag", "1")
 	steps := apply.Plan(s.observe(ctx, t), want)
 	requests := s.ask(ctx, t)
 
@@ -158,11 +156,11 @@ func (s *suite) goLive(ctx context.Context, t *testing.T) {
 
 	// What isn't among the settings proper doesn't go by being declared no longer.
 	back := settings.Defaults()
-	back.APIServerFlags = maps.Clone(before)
-	maps.DeleteFunc(back.APIServerFlags, func(name string, _ []string) bool {
-		_, declared := flags[name]
-		return !declared
-	})
+	for name := range flags {
+		if values, given := before[name]; given {
+			back.SetFlag(settings.APIServer, name, values...)
+		}
+	}
 	s.converge(ctx, t, back)
 	assert.Equal(t, before, s.observe(ctx, t).Nodes[0].APIServer.Running)
 	requireAllAnswered(t, requests)

@@ -167,7 +167,8 @@ func (s *suite) observe(ctx context.Context, t *testing.T) apply.Observation {
 // everything is a declaration that takes a step of every kind.
 func everything() settings.Settings {
 	want := settings.Defaults()
-	want.APIServerFlags = map[string][]string{"tls-min-version": {"VersionTLS12"}}
+	want.SetFlag(settings.APIServer, "tls-min-version", "VersionTLS12")
+	want.SetFlag(settings.Scheduler, "tls-min-version", "VersionTLS12")
 	want.KubeletFields = map[string]any{"tlsMinVersion": "VersionTLS12"}
 	return want
 }

@@ -1,0 +1,147 @@
+package settings
+
+import "fmt"
+
+func kubeletTable() []Setting {
+	defaults := Defaults()
+	return []Setting{
+		{
+			Name: "kubelet.serving_certificates.source",
+			Meaning: "Where kubelets get their serving certificates from. `dedicated_ca`: from a CA that kubecomm makes " +
+				"for this purpose alone and whose key exists on control-plane nodes only.",
+			Protects:    "apiserver → kubelet",
+			TakesEffect: reloads,
+			Form:        Text,
+			CIS:         []string{"4.2.9"},
+			Baseline:    Value{string(defaults.ServingSource)},
+		},
+		{
+			Name: "kubelet.serving_certificates.validity",
+			Meaning: "How long a serving certificate is valid, as a duration such as `8760h`. Once two thirds of it are " +
+				"over, the next plan renews the certificate.",
+			Protects:    "apiserver → kubelet",
+			TakesEffect: reloads,
+			Default:     FormatValidity(defaults.ServingValidity),
+		},
+		{
+			Name: "kubelet.anonymous",
+			Meaning: "Whether kubelets take a request without credentials for one of the user `system:anonymous`, in place " +
+				"of refusing it, by `authentication.anonymous.enabled` in their configuration.",
+			Protects:    toKubelet,
+			TakesEffect: restarts,
+			Field:       "authentication.anonymous.enabled",
+			Form:        Switch,
+			CIS:         []string{"4.2.1"},
+			check:       only("false", "whoever reaches a kubelet would be let in as system:anonymous"),
+			Baseline:    Value{"false"},
+		},
+		{
+			Name: "kubelet.webhook_authentication",
+			Meaning: "Whether kubelets ask the apiserver whose a bearer token is, by `authentication.webhook.enabled` in " +
+				"their configuration. Without, metrics collectors can't authenticate by their service accounts.",
+			Protects:    toKubelet,
+			TakesEffect: restarts,
+			Field:       "authentication.webhook.enabled",
+			Form:        Switch,
+			Baseline:    Value{"true"},
+		},
+		{
+			Name: "kubelet.authorization_mode",
+			Meaning: "Who decides what an authenticated client may do at a kubelet, by `authorization.mode` in their " +
+				"configuration. `Webhook`: the apiserver is asked.",
+			Protects:    toKubelet,
+			TakesEffect: restarts,
+			Field:       "authorization.mode",
+			Form:        Text,
+			CIS:         []string{"4.2.2"},
+			check:       oneOf("Webhook"),
+			Baseline:    Value{"Webhook"},
+		},
+		{
+			Name: "kubelet.read_only_port",
+			Meaning: "The port at which kubelets tell of their pods without authentication, by `readOnlyPort` in their " +
+				"configuration. `0` for none.",
+			Protects:    toKubelet,
+			TakesEffect: restarts,
+			Field:       "readOnlyPort",
+			Form:        Number,
+			CIS:         []string{"4.2.4"},
+			check:       only("0", "whoever reaches a node could read what its pods run with"),
+			Baseline:    Value{"0"},
+		},
+		{
+			Name: "kubelet.tls_min_version",
+			Meaning: "The oldest version of TLS that kubelets accept, `VersionTLS12` or `VersionTLS13`, by `tlsMinVersion` " +
+				"in their configuration.",
+			Protects:    toKubelet,
+			TakesEffect: restarts,
+			Field:       "tlsMinVersion",
+			Form:        Text,
+			check:       oneOf(tls12, tls13),
+			Restricted:  Value{tls13},
+		},
+		{
+			Name: "kubelet.tls_cipher_suites",
+			Meaning: "The cipher suites that kubelets accept with TLS 1.2, by Go's names for them, by `tlsCipherSuites` in " +
+				"their configuration. The rules are those of `apiserver.tls_cipher_suites`.",
+			Protects:    toKubelet,
+			TakesEffect: restarts,
+			Field:       "tlsCipherSuites",
+			Form:        Texts,
+			CIS:         []string{"4.2.12"},
+			check:       checkCipherSuites,
+		},
+		{
+			Name: "kubelet.tls_curve_preferences",
+			Meaning: "The key exchange mechanisms that kubelets accept, by Go's names for them, by `tlsCurvePreferences` in " +
+				"their configuration.",
+			Protects:    toKubelet,
+			TakesEffect: restarts,
+			Field:       "tlsCurvePreferences",
+			Form:        Curves,
+			Since:       curvesSince,
+			check:       checkCurves,
+		},
+		{
+			Name: "kubelet.rotate_certificates",
+			Meaning: "Whether kubelets replace the certificates by which they authenticate at the apiserver before these " +
+				"end, by `rotateCertificates` in their configuration.",
+			Protects:    "kubelet → apiserver",
+			TakesEffect: restarts,
+			Field:       "rotateCertificates",
+			Form:        Switch,
+			CIS:         []string{"4.2.10"},
+			check:       only("true", "a node would lose its way to the apiserver when its certificate ends"),
+			Baseline:    Value{"true"},
+		},
+		{
+			Name: "kubelet.streaming_idle_timeout",
+			Meaning: "How long an exec, attach or port-forward session may be silent until a kubelet ends it, as a duration " +
+				"such as `4h`, by `streamingConnectionIdleTimeout` in their configuration.",
+			Protects:    toKubelet,
+			TakesEffect: restarts,
+			Field:       "streamingConnectionIdleTimeout",
+			Form:        Duration,
+			CIS:         []string{"4.2.5"},
+			check:       between(minIdleTimeout, maxIdleTimeout),
+			Restricted:  Value{"30m"},
+		},
+		{
+			Name: "kubelet.debugging_handlers",
+			Meaning: "Whether kubelets serve logs, exec, attach and port-forward, by `enableDebuggingHandlers` in their " +
+				"configuration.",
+			Protects:    toKubelet,
+			TakesEffect: restarts,
+			Field:       "enableDebuggingHandlers",
+			Form:        Switch,
+			check:       only("true", "logs, exec, attach and port-forward, which kubecomm is for, would end"),
+			Baseline:    Value{"true"},
+		},
+		{
+			Name: "kubelet.max_parallel_restarts",
+			Meaning: "How many kubelets may be restarted at once, where a change restarts kubelets. The first restart is " +
+				"made alone, to show that the configuration works at all; then as many at once.",
+			Default: fmt.Sprint(defaults.KubeletRestarts),
+		},
+	}
+}
