@@ -28,8 +28,8 @@ const (
 	etcdGroup              = "etcd"
 )
 
-// otherGroups have managed attributes alone.
-var otherGroups = []string{controllerManagerGroup, schedulerGroup, etcdGroup}
+// managedGroups have managed attributes alone.
+var managedGroups = []string{apiserverGroup, controllerManagerGroup, schedulerGroup, etcdGroup}
 
 // groups are the objects of a model, by name.
 func (m *hardeningModel) groups() map[string]*types.Object {

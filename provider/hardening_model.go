@@ -55,9 +55,8 @@ type certificateModel struct {
 }
 
 var (
-	apiserverAttributes = withManaged(apiserverGroup, nil)
-	servingAttributes   = map[string]attr.Type{"source": types.StringType, "validity": types.StringType}
-	kubeletAttributes   = withManaged(kubeletGroup, map[string]attr.Type{
+	servingAttributes = map[string]attr.Type{"source": types.StringType, "validity": types.StringType}
+	kubeletAttributes = withManaged(kubeletGroup, map[string]attr.Type{
 		"serving_certificates":  types.ObjectType{AttrTypes: servingAttributes},
 		"max_parallel_restarts": types.Int64Type,
 	})
@@ -136,7 +135,6 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 	if observed.Issuer != nil {
 		m.KubeletCA = types.StringValue(string(pki.EncodeBundle(observed.Issuer)))
 	}
-	m.APIServer = types.ObjectValueMust(apiserverAttributes, m.observedManaged(apiserverGroup, observed, map[string]attr.Value{}))
 	m.Kubelet = types.ObjectValueMust(kubeletAttributes,
 		m.observedManaged(kubeletGroup, observed, map[string]attr.Value{
 			"serving_certificates": types.ObjectValueMust(servingAttributes, map[string]attr.Value{
@@ -145,7 +143,7 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 			}),
 			"max_parallel_restarts": m.maxParallelRestarts(),
 		}))
-	for _, group := range otherGroups {
+	for _, group := range managedGroups {
 		*m.groups()[group] = types.ObjectValueMust(withManaged(group, nil), m.observedManaged(group, observed, map[string]attr.Value{}))
 	}
 	if m.Profile.IsNull() { // imported

@@ -1,6 +1,7 @@
 package settings
 
-// servers of the controller manager and the scheduler are alike: for health checks, metrics and profiles, on loopback.
+// serverTable is the controller manager's and the scheduler's, whose servers are alike: for health checks, metrics and
+// profiles, on loopback.
 func serverTable(group, name string, profiling, bindAddress string) []Setting {
 	return []Setting{
 		{
