@@ -59,6 +59,10 @@ func (w *staticPodWork) install(ctx context.Context, manifest cluster.File) erro
 func (w *staticPodWork) verify(ctx context.Context) error {
 	running := instance{node: w.node, container: string(w.component)}
 	err := w.waitHealthy(ctx, running)
+	if err == nil && w.component == settings.Etcd {
+		server := realInstance(ctx, w.node)
+		return waitReady(ctx, w.target, server, manifestFile) // again: it isn't without etcd
+	}
 	if err != nil {
 		err = fmt.Errorf("%w\nThe end of its log:\n%s", err, lastLog(ctx, running))
 	}
@@ -138,7 +142,8 @@ func (w *staticPodWork) checkHealth(ctx context.Context, flags controlplane.Flag
 }
 
 // finishInstallScript puts in place what a script was about to when its node went down.
-const finishInstallScript = `while [ $# -gt 0 ]; do
+const finishInstallScript = `nft delete table inet ` + refuseTable + ` 2>/dev/null
+while [ $# -gt 0 ]; do
   [ -e "$1" ] || [ ! -e "$2" ] || { touch -- "$2" && mv -f -- "$2" "$1"; } || exit
   rm -f -- "$2" "$3" || exit
   shift 3

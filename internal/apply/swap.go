@@ -294,9 +294,10 @@ const installLock = "/run/kubecomm-install.lock"
 // becomes of who started it, so that the manifest is never missing for long. The kubelet must have done with the old pod
 // before it sees the new one: it would otherwise find it in the way and not look again for 10 to 15 s (Kubernetes
 // v1.37.1, pkg/kubelet/pod_workers.go, allowPodStart, backOffPeriod and workerBackOffPeriodJitterFactor). The last that
-// can be seen of an old pod from outside is that its dead container is removed; the pod's cgroup goes before.
-const installScript = findScript + drainScript + forgetScript + `set -e
-staged=$1 manifest=$2 component=$3 port=$4
+// can be seen of an old pod from outside is that its dead container is removed; the pod's cgroup goes before. Where
+// something is to listen in the end, the node's own processes are refused by the apiserver until it does: see refuseScript.
+const installScript = findScript + drainScript + forgetScript + refuseScript + `set -e
+staged=$1 manifest=$2 component=$3 port=$4 listens=$5
 cp --preserve=mode,ownership -- "$staged" "$staged.ready"
 sync -- "$staged.ready"
 id=$(find_container "$component")
@@ -306,6 +307,7 @@ if [ -n "$id" ]; then
     drain "$port" || :
     forget "$port"
   fi
+  [ -z "$listens" ] || refuse
   rm -f -- "$manifest"
   crictl --timeout 30s stop --timeout 1 "$id" >/dev/null 2>&1 || :
   tries=600
@@ -321,7 +323,8 @@ if [ -n "$id" ]; then
   [ -z "$port" ] || forget "$port"
 fi
 touch -- "$staged.ready"
-mv -f -- "$staged.ready" "$manifest"`
+mv -f -- "$staged.ready" "$manifest"
+[ -z "$listens" ] || serve_again "$listens"`
 
 func (s *swap) installNext(ctx context.Context) error { return s.install(ctx, nextStaging) }
 
@@ -330,9 +333,13 @@ func (s *swap) install(ctx context.Context, staged string) error {
 }
 
 func install(ctx context.Context, node Node, component settings.Component, staged, port string) error {
-	manifest := manifestOf(component)
+	manifest, listens := manifestOf(component), ""
+	if component == settings.Etcd {
+		listens = health[component].port
+	}
 	args := []string{
-		"setsid", "--wait", "flock", installLock, "sh", "-c", installScript, "sh", staged, manifest, string(component), port,
+		"setsid", "--wait", "flock", installLock, "sh", "-c", installScript, "sh",
+		staged, manifest, string(component), port, listens,
 	}
 	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("replacing %s on node %s: %w", manifest, node.Name(), err)

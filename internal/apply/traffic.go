@@ -114,3 +114,39 @@ const forgetScript = `forget() {
   done
 }
 `
+
+// refuseScript begins scripts that end etcd. While etcd is away, the apiserver leaves its clients waiting, and the kubelet
+// waits for the apiserver before it starts a static pod: for an answer about the mirror pod of the one that was there
+// before (Kubernetes v1.37.1, pkg/kubelet/kubelet.go, tryReconcileMirrorPods). So etcd would be away for a minute. Refused
+// at once, the kubelet goes on, as it does on a node without an apiserver. The rules concern the processes of the node
+// itself, and end when something listens on a port again, or after half a minute.
+const refuseScript = `refuse_table=` + refuseTable + `
+refuse() {
+  server=$(sed -n 's,^ *server: *https://,,p' /etc/kubernetes/kubelet.conf)
+  host=${server%:*} port=${server##*:}
+  host=${host#[} host=${host%]}
+  {
+    echo "table inet $refuse_table"
+    echo "delete table inet $refuse_table"
+    echo "table inet $refuse_table { chain output {"
+    echo "type filter hook output priority 0; policy accept;"
+    getent ahosts "$host" | awk '{ print $1 }' | sort -u | while read -r address; do
+      case $address in *:*) family=ip6 ;; *) family=ip ;; esac
+      echo "$family daddr $address tcp dport $port reject with tcp reset"
+    done
+    echo "}"
+    echo "}"
+  } | nft -f - || :
+}
+serve_again() {
+  tries=300
+  while [ $tries -gt 0 ] && [ -z "$(ss --no-header --tcp --listening --numeric "sport = :$1")" ]; do
+    sleep 0.1
+    tries=$((tries - 1))
+  done
+  nft delete table inet $refuse_table || :
+}
+`
+
+// refuseTable is the nftables table that refuses the node's own connections to the API.
+const refuseTable = "kubecomm_refuse"

@@ -28,8 +28,9 @@ func (e *Engine) Delete(ctx context.Context, name, kubeconfigPath string) error 
 	}
 	deleted := make(chan error, 1)
 	go func() {
-		defer os.RemoveAll(folder)
-		deleted <- provider.Delete(name, kubeconfigPath)
+		err := provider.Delete(name, kubeconfigPath)
+		_ = os.RemoveAll(folder) // before anybody is told that all is gone
+		deleted <- err
 	}()
 	select {
 	case err := <-deleted:
