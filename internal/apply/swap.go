@@ -296,17 +296,14 @@ const installLock = "/run/kubecomm-install.lock"
 // v1.37.1, pkg/kubelet/pod_workers.go, allowPodStart, backOffPeriod and workerBackOffPeriodJitterFactor). The last that
 // can be seen of an old pod from outside is that its dead container is removed; the pod's cgroup goes before. Where
 // something is to listen in the end, the node's own processes are refused by the apiserver until it does: see refuseScript.
-const installScript = findScript + drainScript + forgetScript + refuseScript + `set -e
+const installScript = findScript + drainScript + refuseScript + `set -e
 staged=$1 manifest=$2 component=$3 port=$4 listens=$5
 cp --preserve=mode,ownership -- "$staged" "$staged.ready"
 sync -- "$staged.ready"
 id=$(find_container "$component")
 if [ -n "$id" ]; then
   uid=$(crictl --timeout 30s inspect --output go-template --template '{{index .status.labels "io.kubernetes.pod.uid"}}' "$id")
-  if [ -n "$port" ]; then
-    drain "$port" || :
-    forget "$port"
-  fi
+  [ -z "$port" ] || drain "$port" || :
   [ -z "$listens" ] || refuse
   rm -f -- "$manifest"
   crictl --timeout 30s stop --timeout 1 "$id" >/dev/null 2>&1 || :
@@ -320,7 +317,6 @@ if [ -n "$id" ]; then
     sleep 0.05
     tries=$((tries - 1))
   done
-  [ -z "$port" ] || forget "$port"
 fi
 touch -- "$staged.ready"
 mv -f -- "$staged.ready" "$manifest"
@@ -352,12 +348,12 @@ func (s *swap) sendBack(ctx context.Context) error {
 }
 
 // endTrialScript ends the trial, and with it the swap. It runs to its end by itself.
-const endTrialScript = findScript + drainScript + forgetScript + `manifest=$1 container=$2 port=$3 folder=$4
+const endTrialScript = findScript + drainScript + `manifest=$1 container=$2 port=$3 folder=$4 table=$5
 id=$(find_container "$container")
 drain "$port"
 rm -f -- "$manifest"
 [ -z "$id" ] || crictl --timeout 30s stop --timeout 1 "$id"
-forget "$port"
+nft delete table inet "$table"
 rm -rf -- "$folder"`
 
 // removeTrial has the trial removed. What follows need not wait until it has ended: see idle.
@@ -365,8 +361,11 @@ func (s *swap) removeTrial(ctx context.Context) error {
 	if err := s.removeGuard(ctx); err != nil {
 		return err
 	}
-	script := `setsid flock "$1" sh -c "$2" sh "$3" "$4" "$5" "$6" >/dev/null 2>&1 </dev/null &`
-	args := []string{"sh", "-c", script, "sh", installLock, endTrialScript, trialFile, trialName, s.trial.port, swapFolder}
+	script := `setsid flock "$1" sh -c "$2" sh "$3" "$4" "$5" "$6" "$7" >/dev/null 2>&1 </dev/null &`
+	args := []string{
+		"sh", "-c", script, "sh", installLock, endTrialScript,
+		trialFile, trialName, s.trial.port, swapFolder, trafficTable,
+	}
 	if _, err := s.trial.node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("removing the trial on node %s: %w", s.trial.node.Name(), err)
 	}

@@ -20,24 +20,78 @@ type endpoint struct {
 	port    string
 }
 
+// family is how rules name what belongs to a version of the Internet protocol.
+type family struct{ name, kind, moved, opened, follow string }
+
+var families = []family{
+	{"ip", "ipv4_addr", "moved4", "opened4", "follow4"},
+	{"ip6", "ipv6_addr", "moved6", "opened6", "follow6"},
+}
+
+func (e endpoint) family() family {
+	if e.address.Is6() {
+		return families[1]
+	}
+	return families[0]
+}
+
+func (e endpoint) match() string {
+	return fmt.Sprintf("%s daddr %s tcp dport %s", e.family().name, e.address, e.port)
+}
+
 // trafficRules are an nftables script that sends new connections for the endpoints to a local port: connections from
 // outside and from the node's pods before routing, those of the node's own processes on output. The priority comes
 // before that of kube-proxy's rules (-100), which would otherwise choose a backend for the service's address first; a
 // connection is translated once only. The script replaces a table that is there already, in one transaction.
+//
+// The kernel doesn't ask rules where a connection goes that it knows, and for minutes it may know one that has ended: a
+// client's next one from the same port would follow it past the rules. So new connections are tracked in a zone of their
+// own, named by the local port, where nothing is known of those that went elsewhere: a SYN puts the client's address and
+// port into a set, and what is to or from a client in the set belongs to the zone.
 func trafficRules(endpoints []endpoint, port string) string {
-	var rules strings.Builder
-	for _, e := range endpoints {
-		family := "ip"
-		if e.address.Is6() {
-			family = "ip6"
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("table inet %[1]s\ndelete table inet %[1]s\ntable inet %[1]s {", trafficTable)
+	for _, f := range families {
+		line("\tset %s { type %s . inet_service; size 65535; flags dynamic,timeout; timeout 1h; }", f.moved, f.kind)
+		line("\tchain %s {\n\t\tupdate @%s { %s saddr . tcp sport }\n\t}", f.opened, f.moved, f.name)
+		line("\tchain %s {", f.follow)
+		line("\t\ttcp flags & (fin|syn|rst|ack) == syn jump %s", f.opened)
+		line("\t\t%s saddr . tcp sport @%s ct zone set %s", f.name, f.moved, port)
+		line("\t}")
+	}
+	for _, hook := range []string{"prerouting", "output"} {
+		line("\tchain %s_zone {\n\t\ttype filter hook %[1]s priority -300; policy accept;", hook)
+		for _, e := range endpoints {
+			line("\t\t%s jump %s", e.match(), e.family().follow)
 		}
-		fmt.Fprintf(&rules, "\t\t%s daddr %s tcp dport %s redirect to :%s\n", family, e.address, e.port, port)
+		if hook == "output" {
+			for _, f := range families {
+				line("\t\ttcp sport %s %s daddr . tcp dport @%s ct zone set %[1]s", port, f.name, f.moved)
+			}
+		}
+		line("\t}\n\tchain %s {\n\t\ttype nat hook %[1]s priority -150; policy accept;", hook)
+		for _, e := range endpoints {
+			line("\t\t%s redirect to :%s", e.match(), port)
+		}
+		line("\t}")
 	}
-	chain := func(hook string) string {
-		return fmt.Sprintf("\tchain %s {\n\t\ttype nat hook %s priority -150; policy accept;\n%s\t}\n", hook, hook, &rules)
+	line("}")
+	return b.String()
+}
+
+// backRules are an nftables script that lets new connections go where they are for. Those that went to the trial, and are
+// in its zone, stay there.
+func backRules() string {
+	var b strings.Builder
+	for _, hook := range []string{"prerouting", "output"} {
+		fmt.Fprintf(&b, "flush chain inet %s %s\n", trafficTable, hook)
 	}
-	return fmt.Sprintf("table inet %[1]s\ndelete table inet %[1]s\ntable inet %[1]s {\n%[2]s%[3]s}\n",
-		trafficTable, chain("prerouting"), chain("output"))
+	for _, f := range families {
+		fmt.Fprintf(&b, "flush chain inet %[1]s %[2]s\nadd rule inet %[1]s %[2]s delete @%[3]s { %[4]s saddr . tcp sport }\n",
+			trafficTable, f.opened, f.moved, f.name)
+	}
+	return b.String()
 }
 
 // endpointsOf lists where clients reach the node's apiserver: at its own addresses, and at the kubernetes service's,
@@ -76,11 +130,14 @@ func moveTraffic(ctx context.Context, node Node, endpoints []endpoint, port stri
 	return nil
 }
 
-// moveTrafficBack takes the rules away. Connections that were made under them stay as they are.
+// moveTrafficBack has new connections go to where they are for again. The table stays until the trial has ended.
 func moveTrafficBack(ctx context.Context, node Node) error {
-	script := `! nft list table inet "$1" >/dev/null 2>&1 || nft delete table inet "$1"`
-	if _, err := node.Run(ctx, cluster.Command{Args: []string{"sh", "-c", script, "sh", trafficTable}}); err != nil {
-		return fmt.Errorf("taking the traffic rules away: %w", err)
+	script := `! nft list table inet "$1" >/dev/null 2>&1 || nft -f -`
+	command := cluster.Command{
+		Args: []string{"sh", "-c", script, "sh", trafficTable}, Stdin: strings.NewReader(backRules()),
+	}
+	if _, err := node.Run(ctx, command); err != nil {
+		return fmt.Errorf("sending new connections back: %w", err)
 	}
 	return nil
 }
@@ -97,20 +154,6 @@ const drainScript = `drain() {
     ended=$(printf %s "$before" | grep --count --invert-match --line-regexp --fixed-strings -e "$now")
     if [ "$waiting" = 0 ] && [ "$ended" = 0 ]; then still=$((still + 1)); else still=0; fi
     before=$now tries=$((tries - 1))
-  done
-}
-`
-
-// forgetScript begins scripts that end an instance. It makes the kernel forget the connections to a port, where a client's
-// next one from the same port would follow a former one that it still remembers: past the rules, or to where nobody listens
-// any more. That befalls one connection in some tens of thousands, and without the tool it stays like that. An instance
-// that serves must have drained before: a late packet makes the kernel remember its connection again, the wrong way round.
-const forgetScript = `forget() {
-  command -v conntrack >/dev/null || return 0
-  for family in ipv4 ipv6; do
-    for side in --reply-port-src --orig-port-src; do
-      conntrack --delete --family $family --proto tcp $side "$1" >/dev/null 2>&1 || :
-    done
   done
 }
 `
