@@ -82,6 +82,11 @@ func (n *Node) execUnlimited(ctx context.Context, command Command, stdout, stder
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	release, err := takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	cmd := n.container.CommandContext(ctx, command.Args[0], command.Args[1:]...).SetStdout(stdout).SetStderr(stderr)
 	if command.Stdin != nil {
 		cmd.SetStdin(command.Stdin)
