@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
@@ -109,6 +110,10 @@ func podOn(node, name string, command ...string) *corev1.Pod {
 			Containers: []corev1.Container{{
 				Name: "main", Image: os.Getenv(agnhostImageVariable), ImagePullPolicy: corev1.PullIfNotPresent,
 				Command: command,
+				// Without a share of its own it would be the last to run on a busy machine, and measure that.
+				Resources: corev1.ResourceRequirements{
+					Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("250m")},
+				},
 			}},
 		},
 	}
