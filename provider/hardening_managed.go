@@ -62,6 +62,11 @@ func withManagedSchema(group string, others map[string]schema.Attribute) map[str
 func managedSchema(setting settings.Setting) schema.Attribute {
 	description := settings.Describe(setting.Name)
 	switch {
+	case setting.Form == settings.Objects:
+		return schema.ListNestedAttribute{
+			MarkdownDescription: description, Optional: true,
+			NestedObject: schema.NestedAttributeObject{Attributes: nestedSchemas(setting.Members)},
+		}
 	case setting.Form.List():
 		return schema.ListAttribute{MarkdownDescription: description, ElementType: types.StringType, Optional: true}
 	case setting.Form == settings.Switch:
@@ -94,6 +99,8 @@ func managedOf(group string) []settings.Setting {
 
 func managedType(setting settings.Setting) attr.Type {
 	switch {
+	case setting.Form == settings.Objects:
+		return types.ListType{ElemType: nestedObjectType(setting.Members)}
 	case setting.Form.List():
 		return types.ListType{ElemType: types.StringType}
 	case setting.Form == settings.Switch:
@@ -107,6 +114,8 @@ func managedType(setting settings.Setting) attr.Type {
 // managedAttribute shows a value. Of a switch or a number that somebody else wrote and that is none, it shows nothing.
 func managedAttribute(setting settings.Setting, value settings.Value) attr.Value {
 	switch {
+	case setting.Form == settings.Objects:
+		return objectList(setting.Members, value)
 	case setting.Form.List():
 		return managedList(value)
 	case setting.Form == settings.Switch:
@@ -137,7 +146,7 @@ func managedList(value settings.Value) types.List {
 }
 
 // managedValue reads an attribute. It returns false if any of it is not known yet.
-func managedValue(attribute attr.Value) (settings.Value, bool) {
+func managedValue(setting settings.Setting, attribute attr.Value) (settings.Value, bool) {
 	if attribute == nil || attribute.IsNull() {
 		return nil, true
 	}
@@ -152,6 +161,9 @@ func managedValue(attribute attr.Value) (settings.Value, bool) {
 	case types.String:
 		return settings.Value{attribute.ValueString()}, true
 	case types.List:
+		if setting.Form == settings.Objects {
+			return objectTexts(setting.Members, attribute)
+		}
 		value := settings.Value{}
 		for _, element := range attribute.Elements() {
 			text, _ := element.(types.String)
@@ -168,22 +180,22 @@ func managedValue(attribute attr.Value) (settings.Value, bool) {
 // managed reads the values that are declared, as far as they are known, and whether all are.
 func (m *hardeningModel) managed() (values map[string]settings.Value, known bool) {
 	values, known = map[string]settings.Value{}, true
-	read := func(name string, attribute attr.Value) {
-		value, valueKnown := managedValue(attribute)
+	read := func(setting settings.Setting, attribute attr.Value) {
+		value, valueKnown := managedValue(setting, attribute)
 		known = known && valueKnown
 		if value != nil {
-			values[name] = value
+			values[setting.Name] = value
 		}
 	}
 	for group, object := range m.groups() {
 		known = known && !object.IsUnknown()
 		for _, setting := range managedOf(group) {
-			read(setting.Name, object.Attributes()[setting.Attribute()])
+			read(setting, object.Attributes()[setting.Attribute()])
 		}
 	}
 	certificates := attribute[types.Object](m.Kubelet, "serving_certificates")
 	known = known && !certificates.IsUnknown()
-	read(settings.NameServingSource, certificates.Attributes()["source"])
+	read(settings.Setting{Name: settings.NameServingSource}, certificates.Attributes()["source"])
 	return values, known
 }
 

@@ -35,6 +35,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	name := plan.Cluster.ValueString()
 	effective, _ := plan.effectiveValues()
 	resp.Diagnostics.Append(r.checkVersion(ctx, name, effective)...)
+	resp.Diagnostics.Append(problemsOf(settings.CheckTime(effective, r.clock.Now()), "Give another value: ")...)
 	if resp.Diagnostics.HasError() {
 		return
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
@@ -19,7 +21,7 @@ type apiserverWork struct {
 }
 
 func (w *apiserverWork) phases() []phase {
-	return append([]phase{{"keep the manifest", w.prepare}}, w.swap.phases()...)
+	return append([]phase{{"keep the manifest", w.prepare}, {"write the files that it names", w.writeDocuments}}, w.swap.phases()...)
 }
 
 func (w *apiserverWork) prepare(ctx context.Context) error {
@@ -33,6 +35,24 @@ func (w *apiserverWork) prepare(ctx context.Context) error {
 	}
 	return w.swap.between(w.job, previous, next)
 }
+
+// writeDocuments writes the declared files, each under a name of its own: what runs goes on with its former ones. Those that
+// nothing names any more are removed in the end, see finish.
+func (w *apiserverWork) writeDocuments(ctx context.Context) error {
+	if w.restore {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, document := range w.options.Settings.Documents {
+		group.Go(func() error {
+			return w.node.WriteFile(ctx, documentFile(document), cluster.File{Data: document.Data, Mode: documentMode})
+		})
+	}
+	return group.Wait()
+}
+
+// documentMode is for files that nobody but apiservers reads, which run as root.
+const documentMode = 0o600
 
 // rebaseManifest keeps a component's manifest, and returns it with the one that has what is declared.
 func rebaseManifest(

@@ -31,9 +31,24 @@ const (
 // reload the file (feature gate ClientsAllowCARotation).
 func bundleFile(ca *pki.CA) string { return bundleFileOf(pki.EncodeBundle(ca.Certificate)) }
 
-func bundleFileOf(bundle []byte) string {
-	digest := sha256.Sum256(bundle)
-	return path.Join(pkiFolder, "kubelet-ca-"+hex.EncodeToString(digest[:6])+".crt")
+func bundleFileOf(bundle []byte) string { return contentFile("kubelet-ca", "crt", bundle) }
+
+// documentFile names a file that settings become in the same way. It may be that apiservers reload such a file; the name
+// tells nevertheless what runs.
+func documentFile(document settings.Document) string {
+	return contentFile(document.Name, document.Extension, document.Data)
+}
+
+func contentFile(name, extension string, content []byte) string {
+	digest := sha256.Sum256(content)
+	return path.Join(pkiFolder, name+"-"+hex.EncodeToString(digest[:6])+"."+extension)
+}
+
+// unchanged reports whether a file of kubecomm's has the content that it is named after.
+func unchanged(file string, content []byte) bool {
+	name, extension := path.Base(file), strings.TrimPrefix(path.Ext(file), ".")
+	cut := strings.LastIndex(name, "-")
+	return cut > 0 && contentFile(name[:cut], extension, content) == file
 }
 
 // manifestOf is where kubeadm puts a component's manifest (Kubernetes v1.37.1, cmd/kubeadm/app/constants/constants.go).

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
@@ -43,8 +44,31 @@ func (n NodeObservation) differing(setting settings.Setting, held settings.Value
 	if setting.Field != "" {
 		return n.Kubelet.differing(setting, held)
 	}
+	if setting.Document != "" && n.APIServer != nil {
+		return n.APIServer.differingDocument(setting, held)
+	}
 	if component := n.component(setting.Component); component != nil {
 		return component.differing(setting, held)
+	}
+	return nil, false
+}
+
+// differingDocument looks into the files that the flag names. A file of kubecomm's has what is declared and nothing else;
+// of what was there before, the name is enough.
+func (c *ComponentObservation) differingDocument(setting settings.Setting, should settings.Value) (settings.Value, bool) {
+	for _, values := range [][]string{c.Running[setting.Document], c.Manifest[setting.Document]} {
+		if should == nil && (c.Baseline == nil || slices.Equal(values, c.Baseline[setting.Document])) {
+			continue
+		}
+		var found settings.Value
+		if len(values) > 0 {
+			if content, there := c.Documents[values[len(values)-1]]; there {
+				found = setting.FromDocument(content)
+			}
+		}
+		if !setting.Same(found, should) {
+			return found, true
+		}
 	}
 	return nil, false
 }

@@ -66,6 +66,8 @@ type ComponentObservation struct {
 	Running  controlplane.Flags // the process's; nil if none runs
 	Manifest controlplane.Flags // those that the next process will have
 	Baseline controlplane.Flags // the manifest's before kubecomm's first change; nil if there was none
+	// Documents are the contents of files that the flags name which settings become, as far as they matter and are there.
+	Documents map[string][]byte
 }
 
 // APIServerObservation is how a control plane's apiserver runs.

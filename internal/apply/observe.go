@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -153,10 +154,10 @@ func observeComponents(ctx context.Context, node Node, observed *NodeObservation
 	components := settings.Components()
 	var running map[settings.Component]controlplane.Flags
 	found := make([]ComponentObservation, len(components))
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { running, err = runningComponents(ctx, node, components...); return err })
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { running, err = runningComponents(groupCtx, node, components...); return err })
 	group.Go(func() error {
-		manifests, err := readManifests(ctx, node, components)
+		manifests, err := readManifests(groupCtx, node, components)
 		for i, component := range components {
 			if err == nil {
 				found[i], err = observeManifest(node, component, manifests[component])
@@ -171,6 +172,9 @@ func observeComponents(ctx context.Context, node Node, observed *NodeObservation
 	for i, component := range components {
 		found[i].Running = running[component]
 		if component == settings.APIServer {
+			if err := found[i].readDocuments(ctx, node); err != nil {
+				return err
+			}
 			observed.APIServer = &APIServerObservation{ComponentObservation: found[i]}
 		} else {
 			observed.Others[component] = &found[i]
@@ -180,6 +184,27 @@ func observeComponents(ctx context.Context, node Node, observed *NodeObservation
 		return fmt.Errorf("no %s runs on node %s: %w", apiserver, node.Name(), ErrAPIUnavailable)
 	}
 	return nil
+}
+
+// readDocuments reads the files that settings become, or became where kubecomm has changed anything.
+func (c *ComponentObservation) readDocuments(ctx context.Context, node Node) error {
+	var files []string
+	for _, flag := range settings.DocumentFlags() {
+		for _, file := range slices.Concat(c.Running[flag], c.Manifest[flag]) {
+			if (ours(file) || c.Baseline != nil) && !slices.Contains(files, file) {
+				files = append(files, file)
+			}
+		}
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	found, err := node.ReadFiles(ctx, files...)
+	c.Documents = map[string][]byte{}
+	for file, content := range found {
+		c.Documents[file] = content.Data
+	}
+	return err
 }
 
 // readManifests reads the manifests of several components at once.

@@ -77,6 +77,23 @@ func componentProblems(
 		problems = append(problems,
 			fmt.Sprintf("it runs with %s, which was changed since", flagText(kubeletCAFlag, found.Running[kubeletCAFlag])))
 	}
+	if component == settings.APIServer && len(problems) == 0 {
+		problems = found.changedDocuments()
+	}
+	return problems
+}
+
+// changedDocuments says which files of kubecomm's that a component runs with don't have the content any more that they are
+// named after.
+func (c *ComponentObservation) changedDocuments() []string {
+	var problems []string
+	for _, flag := range settings.DocumentFlags() {
+		for _, file := range c.Running[flag] {
+			if content, there := c.Documents[file]; ours(file) && (!there || !unchanged(file, content)) {
+				problems = append(problems, fmt.Sprintf("it runs with %s, which was changed since", flagText(flag, []string{file})))
+			}
+		}
+	}
 	return problems
 }
 
@@ -177,6 +194,11 @@ func declaredFlags(want settings.Settings, component settings.Component, bundle 
 	maps.Copy(flags, want.Flags[component])
 	if component == settings.APIServer && want.VerifyKubelets && bundle != nil {
 		flags[kubeletCAFlag] = []string{bundleFileOf(bundle)}
+	}
+	if component == settings.APIServer {
+		for flag, document := range want.Documents {
+			flags[flag] = []string{documentFile(document)}
+		}
 	}
 	return flags
 }

@@ -280,7 +280,7 @@ func TestEveryKindSaysHowItWorksIsVerifiedAndUndone(t *testing.T) {
 		require.NotEmpty(t, kind.Phases(), kind)
 		require.Equal(t, kind == RemoveFiles, kind.Undone() == "", kind)
 	}
-	require.Len(t, ReplaceAPIServer.Phases(), 9)
+	require.Len(t, ReplaceAPIServer.Phases(), 10)
 }
 
 func TestAJournalTellsWhatWasUnderWay(t *testing.T) {

@@ -281,7 +281,30 @@ func (o *operation) finish(ctx context.Context) error {
 	if err := o.forget(ctx); err != nil {
 		return err
 	}
+	if err := o.removeUnnamed(ctx); err != nil {
+		return err
+	}
 	return o.lock.endJournal()
+}
+
+// removeUnnamed removes the files from control planes that settings became at some time, and no manifest names any more.
+func (o *operation) removeUnnamed(ctx context.Context) error {
+	script := `manifest=$1 folder=$2; shift 2
+[ -d "$folder" ] || exit 0
+for name; do
+  find "$folder" -maxdepth 1 -type f -name "$name-*" | while read -r file; do
+    grep --quiet --fixed-strings -e "$file" "$manifest" || rm -f -- "$file"
+  done
+done`
+	group, ctx := errgroup.WithContext(ctx)
+	for _, node := range o.target.controlPlanes() {
+		group.Go(func() error {
+			args := append([]string{"sh", "-c", script, "sh", manifestFile, pkiFolder}, settings.DocumentNames()...)
+			_, err := node.Run(ctx, cluster.Command{Args: args})
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // runGroup does steps of the same kind, from first to last, as far as possible side by side.

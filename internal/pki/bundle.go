@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // ParseBundle reads the certificates of a PEM file. Anything else in it, above all a private key, is an error.
@@ -32,6 +33,17 @@ func ParseBundle(data []byte) ([]*x509.Certificate, error) {
 		return nil, errors.New("it holds no certificate")
 	}
 	return certificates, nil
+}
+
+// CheckTime refuses a certificate that isn't valid at a time.
+func CheckTime(certificate *x509.Certificate, now time.Time) error {
+	switch {
+	case now.Before(certificate.NotBefore):
+		return fmt.Errorf("%s is not valid before %s", certificate.Subject, certificate.NotBefore.Format(time.RFC3339))
+	case now.After(certificate.NotAfter):
+		return fmt.Errorf("%s has expired on %s", certificate.Subject, certificate.NotAfter.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // EncodeBundle writes certificates as a PEM file.

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 )
 
 // Problem is what is wrong with a declared value.
@@ -18,13 +21,43 @@ type Problem struct {
 // settings, as far as they are known.
 func Check(declared map[string]Value) []Problem {
 	var problems []Problem
-	for _, setting := range Managed() {
+	for _, setting := range Declarable() {
 		value := declared[setting.Name]
-		if value == nil || setting.check == nil {
+		if value == nil {
 			continue
 		}
-		if err := setting.check(value, func(sibling string) Value { return declared[setting.Group()+"."+sibling] }); err != nil {
+		sibling := func(name string) Value { return declared[setting.Group()+"."+name] }
+		if setting.excludes != "" && sibling(setting.excludes) != nil {
+			problems = append(problems, Problem{setting.Name,
+				fmt.Errorf("it can't be there together with %s; leave out one of the two", setting.excludes)})
+			continue
+		}
+		if setting.check == nil {
+			continue
+		}
+		if err := setting.check(value, sibling); err != nil {
 			problems = append(problems, Problem{setting.Name, err})
+		}
+	}
+	return problems
+}
+
+// CheckTime refuses certificates that aren't valid at a time.
+func CheckTime(declared map[string]Value, now time.Time) []Problem {
+	var problems []Problem
+	for _, setting := range Declarable() {
+		value := declared[setting.Name]
+		if setting.Form != Certificates || value == nil {
+			continue
+		}
+		certificates, err := pki.ParseBundle([]byte(value.String()))
+		if err != nil {
+			continue // see checkBundle
+		}
+		for i, certificate := range certificates {
+			if err := pki.CheckTime(certificate, now); err != nil {
+				problems = append(problems, Problem{setting.Name, fmt.Errorf("certificate %d: %w", i+1, err)})
+			}
 		}
 	}
 	return problems

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -41,7 +42,7 @@ func Effective(profile Profile, declared map[string]Value) map[string]Value {
 	effective := map[string]Value{}
 	for _, setting := range Declarable() {
 		value := declared[setting.Name]
-		if value == nil {
+		if value == nil && !replaced(setting, declared) {
 			value = profile.Says(setting)
 		}
 		if value != nil {
@@ -55,6 +56,13 @@ func Effective(profile Profile, declared map[string]Value) map[string]Value {
 	return effective
 }
 
+// replaced reports whether a setting is declared in place of which this one would be.
+func replaced(setting Setting, declared map[string]Value) bool {
+	return slices.ContainsFunc(Declarable(), func(other Setting) bool {
+		return other.excludes != "" && other.Group()+"."+other.excludes == setting.Name && declared[other.Name] != nil
+	})
+}
+
 // Of turns effective values into what is to be applied.
 func Of(effective map[string]Value) Settings {
 	found := Settings{ServingValidity: Defaults().ServingValidity, KubeletRestarts: Defaults().KubeletRestarts}
@@ -63,6 +71,7 @@ func Of(effective map[string]Value) Settings {
 			found.Declare(setting, value)
 		}
 	}
+	found.declareDocuments(effective)
 	return found
 }
 

@@ -43,6 +43,8 @@ type Settings struct {
 	ServingValidity time.Duration
 	// Flags are the declared flags of every instance of a control plane component, by name without dashes.
 	Flags map[Component]map[string][]string
+	// Documents are the declared files of apiservers, by the flag that names them.
+	Documents map[string]Document
 	// KubeletFields are the declared fields of every kubelet's configuration, by name.
 	KubeletFields map[string]any
 	// KubeletRestarts is how many kubelets may be restarted at once.
@@ -101,13 +103,20 @@ type Setting struct {
 	Flag        string // of the component that it becomes, without dashes; or empty
 	// Field of the kubelet's configuration that it becomes, or empty; dots lead to what is inside of an object.
 	Field string
-	Form  Form     // of settings that become a flag or a field
-	Since uint     // the first minor version of Kubernetes 1 that has it; 0 for all that kubecomm knows
-	CIS   []string // the recommendations of the CIS Kubernetes Benchmark 1.12 that it answers
+	// Document is the flag of apiservers that names the file of which this is a part, or empty.
+	Document string
+	Form     Form     // of settings that become a flag, a field or a part of a file
+	Members  []Member // of a setting whose form is Objects
+	Since    uint     // the first minor version of Kubernetes 1 that has it; 0 for all that kubecomm knows
+	CIS      []string // the recommendations of the CIS Kubernetes Benchmark 1.12 that it answers
 	// Baseline and Restricted are what the profiles say; nothing in Restricted stands for what is in Baseline.
 	Baseline, Restricted Value
 
 	check checkFunc // nil if every value will do
+	// canonicalObject returns the one spelling of an element of a setting whose form is Objects.
+	canonicalObject func(string) string
+	// excludes names the attribute of the same group in place of which this one is, if it is declared.
+	excludes string
 }
 
 // Group is the first part of the setting's name.
@@ -168,14 +177,21 @@ func Managed() []Setting {
 	return slices.DeleteFunc(Table(), func(s Setting) bool { return s.Flag == "" && s.Field == "" })
 }
 
-// ManagedFlags are the component's flags that settings become.
+// ManagedFlags are the component's flags that settings become, those that name files and those that can't be beside them
+// included.
 func ManagedFlags(component Component) []string {
-	return collect(func(s Setting) string {
+	flags := collect(func(s Setting) string {
 		if s.Component != component {
 			return ""
 		}
 		return s.Flag
 	})
+	if component == APIServer {
+		for _, document := range documents() {
+			flags = append(append(flags, document.flag), document.without...)
+		}
+	}
+	return flags
 }
 
 // ManagedKubeletFields are the fields of the kubelet's configuration that settings become.

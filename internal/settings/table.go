@@ -17,7 +17,7 @@ const (
 // Table lists every setting.
 func Table() []Setting {
 	return slices.Concat(
-		of(APIServer, apiserverTable()), kubeletTable(), of(ControllerManager, controllerManagerTable()),
+		of(APIServer, apiserverTable()), documentTable(), kubeletTable(), of(ControllerManager, controllerManagerTable()),
 		of(Scheduler, schedulerTable()), of(Etcd, etcdTable()),
 	)
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 )
 
 // Value is what a setting is set to, as texts: one, or for a list any number. Nil is not set.
@@ -16,23 +18,32 @@ type Form int
 
 // The forms. Settings that become neither a flag nor a field have a form of their own, and none of these.
 const (
-	Text     Form = iota + 1
-	Texts         // a list; its flag is given once, with commas
-	Each          // a list; its flag is given once for each
-	Switch        // true or false
-	Number        // an integer
-	Duration      // as Go writes it
-	Curves        // a list of key exchange mechanisms, which flags and fields have as numbers
+	Text         Form = iota + 1
+	Texts             // a list; its flag is given once, with commas
+	Each              // a list; its flag is given once for each
+	Switch            // true or false
+	Number            // an integer
+	Duration          // as Go writes it
+	Curves            // a list of key exchange mechanisms, which flags and fields have as numbers
+	Certificates      // in PEM, one after the other
+	Objects           // a list of objects, each a JSON text
 )
 
 // List reports whether a setting of this form has any number of texts.
-func (f Form) List() bool { return f == Texts || f == Each || f == Curves }
+func (f Form) List() bool { return f == Texts || f == Each || f == Curves || f == Objects }
 
 // String is what users are shown.
 func (v Value) String() string { return strings.Join(v, ", ") }
 
 // canonical returns the one spelling of a value that has several, such as 60m and 1h. What can't be read stays as it is.
 func (s Setting) canonical(v Value) Value {
+	if s.Form == Objects {
+		texts := slices.Clone(v)
+		for i, text := range texts {
+			texts[i] = s.canonicalObject(text)
+		}
+		return texts
+	}
 	if len(v) != 1 {
 		return v
 	}
@@ -44,6 +55,10 @@ func (s Setting) canonical(v Value) Value {
 	case Duration:
 		if length, err := time.ParseDuration(v[0]); err == nil {
 			return Value{length.String()}
+		}
+	case Certificates:
+		if certificates, err := pki.ParseBundle([]byte(v[0])); err == nil {
+			return Value{string(pki.EncodeBundle(certificates...))}
 		}
 	}
 	return v
