@@ -81,8 +81,8 @@ func apiserverTable() []Setting {
 		},
 		{
 			Name: "apiserver.service_account_lookup",
-			Meaning: "Whether a service account token is refused once its service account, or what it is bound to, is " +
-				"deleted, by `--service-account-lookup`.",
+			Meaning: "Whether a service account token from a secret, which doesn't end by itself, is refused once the service " +
+				"account or the secret is deleted, by `--service-account-lookup`. Tokens that do end are always refused then.",
 			Protects:    "pod → apiserver",
 			TakesEffect: swaps,
 			Flag:        "service-account-lookup",

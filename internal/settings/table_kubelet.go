@@ -117,7 +117,8 @@ func kubeletTable() []Setting {
 		{
 			Name: "kubelet.streaming_idle_timeout",
 			Meaning: "How long an exec, attach or port-forward session may be silent until a kubelet ends it, as a duration " +
-				"such as `4h`, by `streamingConnectionIdleTimeout` in their configuration.",
+				"such as `4h`, by `streamingConnectionIdleTimeout` in their configuration. Kubelets of 1.34 to 1.37 take it and " +
+				"don't heed it: their sessions are the container runtime's, whose own limit counts.",
 			Protects:    toKubelet,
 			TakesEffect: restarts,
 			Field:       "streamingConnectionIdleTimeout",
