@@ -1,0 +1,139 @@
+package behaviour
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
+)
+
+// The namespaces of clients. The service accounts of the second may read kubelets' metrics, by their group: a kubelet that
+// was told so before it first heard of one has nothing else in its caches.
+const (
+	strangers  = "kubecomm-strangers"
+	collectors = "kubecomm-collectors"
+)
+
+// Lab is a cluster to ask, of a control plane and a worker.
+type Lab struct {
+	cluster *cluster.Cluster
+	image   string // that pods are made of
+	admin   *rest.Config
+	client  kubernetes.Interface
+	pod     workload.Pod // on the worker
+}
+
+// NewLab prepares a cluster that nobody has changed since it was made. The image is agnhost.
+func NewLab(ctx context.Context, c *cluster.Cluster, image string) (*Lab, error) {
+	admin, err := c.RESTConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	admin.WarningHandler = rest.NoWarnings{} // such as of tokens that end earlier than asked for, which is what is looked for
+	client, err := kubernetes.NewForConfig(admin)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lab{cluster: c, image: image, admin: admin, client: client}
+	pods, err := workload.Deploy(ctx, admin, image, l.worker().Name())
+	if err != nil {
+		return nil, err
+	}
+	l.pod = pods[0]
+	return l, l.admit(ctx)
+}
+
+func (l *Lab) controlPlane() *cluster.Node { return l.cluster.Nodes()[0] }
+
+func (l *Lab) worker() *cluster.Node { return l.cluster.Nodes()[1] }
+
+// admit makes the clients' namespaces and rights.
+func (l *Lab) admit(ctx context.Context) error {
+	for _, name := range []string{strangers, collectors} {
+		home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if _, err := l.client.CoreV1().Namespaces().Create(ctx, home, metav1.CreateOptions{}); err != nil {
+			return err
+		}
+	}
+	role := &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: collectors},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"nodes/metrics"}, Verbs: []string{"get"}}},
+	}
+	if _, err := l.client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	_, err := l.client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: collectors},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: collectors},
+		Subjects: []rbacv1.Subject{{
+			APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:serviceaccounts:" + collectors,
+		}},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+// Enter brings the cluster into a state. Progress may be nil.
+func (l *Lab) Enter(ctx context.Context, state State, progress func(apply.Progress)) error {
+	if state == Before {
+		return l.loosen(ctx)
+	}
+	want := settings.Defaults()
+	declare(&want, state)
+	_, err := apply.Apply(ctx, apply.On(l.cluster), apply.Options{Settings: want, Now: time.Now, Progress: progress})
+	return err
+}
+
+// declare also declares what a user can't.
+func declare(all *settings.Settings, state State) {
+	for _, setting := range settings.Managed() {
+		for _, pair := range Pairs() {
+			if value := pair.Values[state]; pair.Setting == setting.Name && value != nil {
+				all.Declare(setting, value)
+			}
+		}
+	}
+}
+
+// loosen configures the worker's kubelet by hand.
+func (l *Lab) loosen(ctx context.Context) error {
+	if err := l.ageCertificate(ctx); err != nil {
+		return err
+	}
+	var byHand settings.Settings
+	declare(&byHand, Before)
+	fields := kubelet.Fields{}
+	for name, value := range byHand.KubeletFields {
+		var err error
+		if fields[name], err = json.Marshal(value); err != nil {
+			return err
+		}
+	}
+	file, err := l.worker().ReadFile(ctx, kubelet.ConfigFile)
+	if err != nil {
+		return err
+	}
+	if file.Data, err = kubelet.Rebase(file.Data, file.Data, slices.Collect(maps.Keys(fields)), fields); err != nil {
+		return err
+	}
+	if err := l.worker().WriteFile(ctx, kubelet.ConfigFile, file); err != nil {
+		return err
+	}
+	if _, err := l.worker().Run(ctx, cluster.Command{Args: []string{"systemctl", "restart", "kubelet"}}); err != nil {
+		return fmt.Errorf("restarting the kubelet of node %s: %w", l.worker().Name(), err)
+	}
+	return l.cluster.WaitReady(ctx)
+}
