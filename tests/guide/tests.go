@@ -1,0 +1,27 @@
+package main
+
+import "github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+
+// test is a Go test, by the folder that it is found in.
+type test struct{ Folder, Name string }
+
+// The tests of all settings that become a flag or a field.
+var (
+	// trial has values of its own for each setting.
+	trial = test{"provider", "TestAccEverySettingIsAppliedRepairedAndReverted"}
+	// live goes through the behavioural pairs.
+	live = test{"tests/e2e/behaviour", "TestEachSettingChangesWhatItSays"}
+)
+
+// others are the tests of settings that become neither.
+var others = map[string][]test{
+	settings.NameVerifyKubelets:             {hardens, verifies},
+	settings.NameServingSource:              {hardens, verifies},
+	"kubelet.serving_certificates.validity": {hardens, verifies},
+	"kubelet.max_parallel_restarts":         {{"provider", "TestADeclarationBecomesFlagsAndFields"}},
+}
+
+var (
+	hardens  = test{"provider", "TestAccHardeningAppliesRenewsRepairsAndReverts"}
+	verifies = test{"tests/e2e", "TestTheApiserverVerifiesKubelets"}
+)
