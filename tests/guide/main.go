@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
 	"fmt"
 	"io"
@@ -26,16 +27,13 @@ func main() {
 //go:embed settings.md.tmpl
 var page string
 
+// writeFile leaves the file as it was where the page can't be made.
 func writeFile(path string) error {
-	file, err := os.Create(path)
-	if err != nil {
+	var text bytes.Buffer
+	if err := write(&text); err != nil {
 		return err
 	}
-	if err := write(file); err != nil {
-		_ = file.Close()
-		return err
-	}
-	return file.Close()
+	return os.WriteFile(path, text.Bytes(), 0o644)
 }
 
 func write(w io.Writer) error {
