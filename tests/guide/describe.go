@@ -61,6 +61,10 @@ func describeOne(setting settings.Setting) (described, error) {
 	if setting.Since != 0 {
 		d.Since = fmt.Sprintf("1.%d and later", setting.Since)
 	}
+	if setting.Document != "" {
+		d.Tests = []test{files}
+		return d, nil
+	}
 	if setting.Flag == "" && setting.Field == "" {
 		if len(d.Tests) == 0 {
 			return d, fmt.Errorf("no test is named for %s", setting.Name)
@@ -83,6 +87,8 @@ func in(setting settings.Setting) string {
 	switch {
 	case setting.Flag != "":
 		return fmt.Sprintf("`--%s` of `%s`", setting.Flag, setting.Component)
+	case setting.Document != "":
+		return fmt.Sprintf("part of the file that `--%s` of `%s` names", setting.Document, settings.APIServer)
 	case setting.Field != "":
 		return fmt.Sprintf("`%s` of kubelets' configuration", setting.Field)
 	}

@@ -5,10 +5,12 @@ import "github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 // test is a Go test, by the folder that it is found in.
 type test struct{ Folder, Name string }
 
-// The tests of all settings that become a flag or a field.
+// The tests of all settings that become a flag, a field or a part of a file.
 var (
 	// trial has values of its own for each setting.
 	trial = test{"provider", "TestAccEverySettingIsAppliedRepairedAndReverted"}
+	// files has all settings that become files.
+	files = test{"provider", "TestAccFilesOfApiserversAreAppliedRepairedAndReverted"}
 	// live goes through the behavioural pairs.
 	live = test{"tests/e2e/behaviour", "TestEachSettingChangesWhatItSays"}
 )
