@@ -27,6 +27,10 @@ func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *
 			"flags of the apiservers' processes, what kubelets say of their configuration and the certificates that they " +
 			"serve, so that a change made by hand shows as drift. Destroying the resource puts back what was there " +
 			"before.\n\n" +
+			"Once every node works with them, flags and fields are also written into kubeadm's ConfigMaps, " +
+			"`kube-system/kubeadm-config` and `kube-system/kubelet-config`: a node that `kubeadm join` adds later has them from " +
+			"its first start. What needs a file of kubecomm's, a kubelet's certificate and the CA that an apiserver verifies " +
+			"kubelets by, it gets from the next apply.\n\n" +
 			"Private keys are never part of the plan or the state.",
 		Attributes: map[string]schema.Attribute{
 			"cluster": schema.StringAttribute{

@@ -76,7 +76,8 @@ var trials = map[string]trial{
 }
 
 // Every setting that becomes a flag or a field is applied, seen in what runs, changed by hand behind Terraform's back,
-// shown as drift on its attribute, repaired, changed by Terraform, and put back by a destroy: all of them at once.
+// shown as drift on its attribute, repaired, changed by Terraform, and put back by a destroy: all of them at once. A worker
+// that joins meanwhile has them without another apply, and none after the destroy.
 func TestAccEverySettingIsAppliedRepairedAndReverted(t *testing.T) {
 	for _, setting := range settings.Managed() {
 		require.Contains(t, trials, setting.Name, "a setting needs a trial")
@@ -93,6 +94,8 @@ func TestAccEverySettingIsAppliedRepairedAndReverted(t *testing.T) {
 		ProtoV6ProviderFactories: factories(&testClock{now: time.Now()}),
 		PreCheck: func() {
 			lab.create()
+			lab.rejoinWorker()
+			require.Subset(t, lab.workerLacks(first), []string{"kubelet.tls_min_version", "kubelet.streaming_idle_timeout"})
 			before = lab.configuration()
 		},
 		CheckDestroy: lab.checkConfiguration(&before),
@@ -101,7 +104,10 @@ func TestAccEverySettingIsAppliedRepairedAndReverted(t *testing.T) {
 			{
 				PreConfig: func() {
 					lab.hasSettings(first)
+					lab.rejoinWorker()
+					require.Empty(t, lab.workerLacks(first), "without another apply")
 					lab.changeByHand(func(s trial) settings.Value { return s.byHand })
+					lab.changeJoinsByHand(func(s trial) settings.Value { return s.byHand })
 					byHand = lab.configuration()
 				},
 				Config:           config(first),
@@ -113,6 +119,17 @@ func TestAccEverySettingIsAppliedRepairedAndReverted(t *testing.T) {
 					lab.hasSettings(first)
 				},
 				Config: config(second), ConfigStateChecks: shown(second),
+			},
+			{
+				PreConfig: func() {
+					lab.hasSettings(second)
+					lab.changeJoinsByHand(first)
+				},
+				Config: config(second),
+				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+					plancheck.ExpectResourceAction(hardeningAddress, plancheck.ResourceActionUpdate),
+					plancheck.ExpectUnknownValue(hardeningAddress, at("nodes", name+"-control-plane")),
+				}},
 			},
 			{
 				PreConfig:        func() { lab.hasSettings(second) },

@@ -23,7 +23,7 @@ func manifestOf(component settings.Component) string {
 	return "/etc/kubernetes/manifests/" + string(component) + ".yaml"
 }
 
-// configuration is what is written on the nodes.
+// configuration is what is written on the nodes, and what those get that join later.
 func (l hardeningLab) configuration() string {
 	opened, err := cluster.NewEngine().Open(l.t.Context(), l.name)
 	require.NoError(l.t, err)
@@ -41,7 +41,7 @@ func (l hardeningLab) configuration() string {
 			fmt.Fprintf(&text, "%s on %s:\n%s\n", path, node.Name(), file.Data)
 		}
 	}
-	return text.String()
+	return text.String() + l.joins()
 }
 
 // checkConfiguration compares with what was written at a time.
@@ -54,9 +54,9 @@ func (l hardeningLab) checkConfiguration(then *string) func(*terraform.State) er
 	}
 }
 
-// hasSettings looks at the processes.
+// hasSettings looks at the processes, and at what nodes get that join later.
 func (l hardeningLab) hasSettings(pick func(trial) settings.Value) {
-	l.eventually("every process to run with the settings", func(observed apply.Observation, err error) error {
+	l.eventually("every process to run with the settings, and kubeadm to give them", func(observed apply.Observation, err error) error {
 		if err != nil {
 			return err
 		}
@@ -64,6 +64,9 @@ func (l hardeningLab) hasSettings(pick func(trial) settings.Value) {
 			want := pick(trials[setting.Name])
 			if want == nil {
 				continue
+			}
+			if found := joinsWith(setting, observed.Joins); !setting.Same(found, want) {
+				return fmt.Errorf("a node that joins would have %v of %s, not %v", found, setting.Name, want)
 			}
 			for _, node := range observed.Nodes {
 				if found, runs := runsWith(setting, node); runs && !setting.Same(found, want) {
@@ -96,10 +99,7 @@ func runningFlags(component settings.Component, node apply.NodeObservation) (con
 
 // changeByHand edits the files of every node as an administrator would, and has them taken up.
 func (l hardeningLab) changeByHand(pick func(trial) settings.Value) {
-	var all settings.Settings
-	for _, setting := range settings.Managed() {
-		all.Declare(setting, pick(trials[setting.Name]))
-	}
+	all := declaredBy(pick)
 	fields := kubelet.Fields{}
 	for name, value := range all.KubeletFields {
 		var err error

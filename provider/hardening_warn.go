@@ -20,8 +20,8 @@ const swapNotice = "New requests to the API are answered all the time. Connectio
 	"logs -f and exec, end once or twice and have to be made again; clients such as kubectl and controllers watch again " +
 	"by themselves."
 
-// warnSteps shows what an apply will do where a user would want to know of it: what restarts, what is replaced, and a CA
-// that others may have to be told of. Terraform wraps lines, but none that begins with a space.
+// warnSteps shows what an apply will do where a user would want to know of it: what restarts, what is replaced, a CA that
+// others may have to be told of, and what is kubeadm's. Terraform wraps lines, but none that begins with a space.
 func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
 	var paragraphs []string
 	swaps := false
@@ -53,7 +53,7 @@ func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
 
 func noticeable(kind apply.Kind) bool {
 	effect := kind.Effect()
-	return effect == apply.Swap || effect == apply.Restart || kind == apply.CreateIssuer
+	return effect == apply.Swap || effect == apply.Restart || effect == apply.Joins || kind == apply.CreateIssuer
 }
 
 // explainSteps tells of the steps from first to last, which are of one kind: a line for each, and what they have in

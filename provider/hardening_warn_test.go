@@ -49,9 +49,11 @@ func TestAPlanIsSilentOnWhatNobodyNotices(t *testing.T) {
 		warnSteps(&diags, "dev", []apply.Step{{Kind: kind, Node: "dev-worker", Reason: "any"}})
 		require.Empty(t, diags, kind)
 	}
-	var diags diag.Diagnostics
-	warnSteps(&diags, "dev", []apply.Step{{Kind: apply.ConfigureKubelet, Node: "dev-worker", Reason: "any"}})
-	require.Len(t, diags, 1)
-	require.Equal(t, "1 step will be taken on the running cluster dev", diags[0].Summary())
-	require.NotContains(t, diags[0].Detail(), swapNotice, "no apiserver is replaced")
+	for _, kind := range []apply.Kind{apply.ConfigureKubelet, apply.ConfigureJoins} {
+		var diags diag.Diagnostics
+		warnSteps(&diags, "dev", []apply.Step{{Kind: kind, Node: "dev-worker", Reason: "any"}})
+		require.Len(t, diags, 1, kind)
+		require.Equal(t, "1 step will be taken on the running cluster dev", diags[0].Summary())
+		require.NotContains(t, diags[0].Detail(), swapNotice, "no apiserver is replaced")
+	}
 }

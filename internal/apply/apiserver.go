@@ -29,7 +29,7 @@ func (w *apiserverWork) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	previous, next, err := rebaseManifest(ctx, w.node, settings.APIServer, declared)
+	previous, next, err := rebaseManifest(ctx, w.job, settings.APIServer, declared)
 	if err != nil {
 		return err
 	}
@@ -56,12 +56,23 @@ const documentMode = 0o600
 
 // rebaseManifest keeps a component's manifest, and returns it with the one that has what is declared.
 func rebaseManifest(
-	ctx context.Context, node Node, component settings.Component, declared controlplane.Flags,
+	ctx context.Context, j job, component settings.Component, declared controlplane.Flags,
 ) (previous, next cluster.File, err error) {
-	path := manifestOf(component)
+	node, path := j.node, manifestOf(component)
 	file, err := readKept(ctx, node, path)
 	if err != nil {
 		return previous, next, err
+	}
+	managed := managedFlags(component, declared)
+	found := j.observed.component(component)
+	later := !file.saved && found != nil && found.Baseline != nil
+	if later {
+		data := file.current.Data
+		file.original.Data, err = controlplane.Rebase(data, data, string(component), managed, found.Baseline)
+		if err != nil {
+			return previous, next, fmt.Errorf("%s on node %s: %w", path, node.Name(), err)
+		}
+		file.saved = true
 	}
 	observed, err := observeManifest(node, component, file)
 	if err != nil {
@@ -69,11 +80,15 @@ func rebaseManifest(
 	}
 	desired := desiredFlags(component, &observed, declared)
 	data, err := controlplane.Rebase(
-		file.original.Data, file.current.Data, string(component), managedFlags(component, declared), desired)
+		file.original.Data, file.current.Data, string(component), managed, desired)
 	if err != nil {
 		return previous, next, fmt.Errorf("%s on node %s: %w", path, node.Name(), err)
 	}
-	return file.current, cluster.File{Data: data, Mode: file.current.Mode}, keep(ctx, node, path)
+	next = cluster.File{Data: data, Mode: file.current.Mode}
+	if later {
+		return file.current, next, keepOriginal(ctx, node, path, file.original)
+	}
+	return file.current, next, keep(ctx, node, path)
 }
 
 // declared are the flags that are wanted; in a restore, none.
@@ -127,8 +142,14 @@ type removeFilesWork struct{ job }
 
 func (w removeFilesWork) phases() []phase { return []phase{{"remove the files", w.remove}} }
 
-// remove leaves the journal to who writes it.
+// remove leaves the journal to who writes it. With the files of the first control plane goes what is kept in the API.
 func (w removeFilesWork) remove(ctx context.Context) error {
+	if w.node.Name() == w.target.controlPlanes()[0].Name() {
+		joins := joinsWork{job: w.job}
+		if err := joins.try(ctx, removeBaseline); err != nil {
+			return err
+		}
+	}
 	script := `rm -rf -- "$1"; [ ! -e "$2" ] || find "$2" -mindepth 1 ! -path "$3" -delete; rmdir -- "$2" 2>/dev/null || :`
 	args := []string{"sh", "-c", script, "sh", pkiFolder, stateFolder, journalFile}
 	if _, err := w.node.Run(ctx, cluster.Command{Args: args}); err != nil {

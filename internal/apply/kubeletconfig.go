@@ -40,19 +40,31 @@ func (w *kubeletWork) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !w.restore {
+		w.declared = declaredFields(w.options.Settings)
+	}
+	managed := managedFields(w.declared)
+	later := !config.saved && w.observed.Kubelet.Baseline != nil
+	if later {
+		data := config.current.Data
+		config.original.Data, err = kubelet.Rebase(data, data, managed, w.observed.Kubelet.Baseline)
+		if err != nil {
+			return fmt.Errorf("%s on node %s: %w", kubelet.ConfigFile, w.node.Name(), err)
+		}
+	}
 	before, err := kubelet.ParseFields(config.original.Data)
 	if err != nil {
 		return err
 	}
-	if !w.restore {
-		w.declared = declaredFields(w.options.Settings)
-	}
 	desired := desiredFields(KubeletObservation{Baseline: before}, w.declared)
-	data, err := kubelet.Rebase(config.original.Data, config.current.Data, managedFields(w.declared), desired)
+	data, err := kubelet.Rebase(config.original.Data, config.current.Data, managed, desired)
 	if err != nil {
 		return fmt.Errorf("%s on node %s: %w", kubelet.ConfigFile, w.node.Name(), err)
 	}
 	w.next = cluster.File{Data: data, Mode: config.current.Mode}
+	if later {
+		return keepOriginal(ctx, w.node, kubelet.ConfigFile, config.original)
+	}
 	return keep(ctx, w.node, kubelet.ConfigFile)
 }
 

@@ -18,6 +18,7 @@ type Observation struct {
 	Time   time.Time
 	Issuer *x509.Certificate // the CA for kubelet serving certificates; nil if no control plane has it with its key
 	Nodes  []NodeObservation // control planes first
+	Joins  JoinsObservation
 }
 
 // NodeObservation is one node's part.
@@ -55,7 +56,7 @@ type ServingObservation struct {
 // KubeletObservation is how a kubelet is configured.
 type KubeletObservation struct {
 	File     kubelet.Fields // its configuration file
-	Baseline kubelet.Fields // the file before kubecomm's first change; nil if there was none
+	Baseline kubelet.Fields // the file before kubecomm's first change, or as it would be without; nil if there was none
 	Running  kubelet.Fields // what it says that it runs with; nil if it could not be asked
 	Problem  error          // why it could not be asked
 	Stale    bool           // the file was changed after the kubelet had read it
@@ -65,7 +66,7 @@ type KubeletObservation struct {
 type ComponentObservation struct {
 	Running  controlplane.Flags // the process's; nil if none runs
 	Manifest controlplane.Flags // those that the next process will have
-	Baseline controlplane.Flags // the manifest's before kubecomm's first change; nil if there was none
+	Baseline controlplane.Flags // the manifest's before kubecomm's first change, or without; nil if there was none
 	// Documents are the contents of files that the flags name which settings become, as far as they matter and are there.
 	Documents map[string][]byte
 }
@@ -151,5 +152,5 @@ func (o Observation) Begun() bool {
 			}
 		}
 	}
-	return o.Issuer != nil || o.AnyVerifiesKubelets()
+	return o.Issuer != nil || o.AnyVerifiesKubelets() || o.Joins.begun()
 }

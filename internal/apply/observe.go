@@ -35,9 +35,10 @@ func (f issuerFiles) equal(other issuerFiles) bool {
 	return f.complete() && other.complete() && f.certificate.Equal(other.certificate) && f.keyDigest == other.keyDigest
 }
 
-// Observe looks at what runs on every node: the apiservers' processes and the certificates that kubelets serve. It
-// needs no working API. Its errors wrap ErrNodeDown, or ErrAPIUnavailable where no apiserver runs on a control plane,
-// because then nothing can be said about how it verifies kubelets.
+// Observe looks at what runs on every node, the apiservers' processes and the certificates that kubelets serve, and at
+// what nodes will get that join later. Without a working API, that alone is left open. Its errors wrap ErrNodeDown, or
+// ErrAPIUnavailable where no apiserver runs on a control plane, because then nothing can be said about how it verifies
+// kubelets.
 func Observe(ctx context.Context, target Target, now time.Time) (Observation, error) {
 	if err := target.check(); err != nil {
 		return Observation{}, err
@@ -56,9 +57,11 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 		group.Go(func() error { return observeComponents(groupCtx, node, observed) })
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
 	}
+	group.Go(func() (err error) { observation.Joins, err = observeJoins(groupCtx, target); return err })
 	if err := group.Wait(); err != nil {
 		return Observation{}, fmt.Errorf("observing cluster %s: %w", target.Name, err)
 	}
+	observation.fillBaselines()
 	return judge(ctx, target, observation, issuers)
 }
 

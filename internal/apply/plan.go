@@ -49,7 +49,7 @@ func Plan(observed Observation, want settings.Settings) []Step {
 			steps = append(steps, Step{RestoreServing, node.Name, "it serves a certificate of kubecomm's, and none is declared"})
 		}
 	}
-	return steps
+	return append(steps, planJoins(observed, want)...)
 }
 
 // componentProblems says why a node's component must be replaced.
@@ -101,6 +101,9 @@ func (c *ComponentObservation) changedDocuments() []string {
 func PlanRestore(observed Observation) []Step {
 	const reason = "destroy"
 	var steps []Step
+	if joinsProblem(observed.Joins, settings.Settings{}) != "" {
+		steps = append(steps, Step{ConfigureJoins, observed.Nodes[0].Name, reason})
+	}
 	for _, component := range slices.Backward(settings.Components()) {
 		for _, node := range observed.Nodes {
 			found := node.component(component)

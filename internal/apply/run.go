@@ -147,6 +147,8 @@ type operation struct {
 	start   time.Time
 	steps   []Step
 
+	observed Observation // that the steps were planned from
+
 	mu     sync.Mutex
 	works  []work   // of the steps that were begun
 	phases []string // that each step has reached
@@ -209,12 +211,16 @@ func (o *operation) observeReady(ctx context.Context) (Observation, error) {
 		group.Go(func() error { return o.waitServes(groupCtx, node) })
 	}
 	err := group.Wait()
-	if err == nil && early != nil { // perhaps because an apiserver was not there yet
+	if err == nil && (early != nil || observed.Joins.Problem != nil) { // perhaps because an apiserver was not there yet
 		observed, err = Observe(ctx, o.target, o.options.Now())
+	}
+	if err == nil && observed.Joins.Problem != nil {
+		err = fmt.Errorf("%w: %w", ErrAPIUnavailable, observed.Joins.Problem)
 	}
 	if err == nil && interrupted != nil {
 		err = o.lock.endJournal()
 	}
+	o.observed = observed
 	return observed, err
 }
 
@@ -347,7 +353,13 @@ func (o *operation) runStep(ctx context.Context, i int) *StepError {
 	step := o.steps[i]
 	node, err := o.target.node(step.Node)
 	if err == nil {
-		o.works[i] = kinds[step.Kind].work(job{target: o.target, node: node, options: o.options, restore: o.restore})
+		j := job{target: o.target, node: node, options: o.options, restore: o.restore}
+		for _, observed := range o.observed.Nodes {
+			if observed.Name == step.Node {
+				j.observed = observed
+			}
+		}
+		o.works[i] = kinds[step.Kind].work(j)
 		for _, phase := range o.works[i].phases() {
 			if err = o.enter(ctx, i, phase.name); err == nil {
 				err = phase.do(ctx)

@@ -36,7 +36,7 @@ func (w *staticPodWork) prepare(ctx context.Context) (err error) {
 	if !w.restore {
 		declared = declaredFlags(w.options.Settings, w.component, nil)
 	}
-	_, w.next, err = rebaseManifest(ctx, w.node, w.component, declared)
+	_, w.next, err = rebaseManifest(ctx, w.job, w.component, declared)
 	return err
 }
 

@@ -12,7 +12,7 @@ import (
 type Kind string
 
 // The kinds of steps, in the order in which a plan has them: certificates come before the flag that makes apiservers
-// insist on them, and go after it.
+// insist on them, and go after it. What nodes get that join later comes when those that are there work with it.
 const (
 	CreateIssuer     Kind = "create the CA for kubelet serving certificates"
 	CopyIssuer       Kind = "copy the CA for kubelet serving certificates"
@@ -25,6 +25,7 @@ const (
 	ReplaceEtcd              Kind = "replace etcd"
 
 	RestoreServing Kind = "put back the kubelet's serving certificate"
+	ConfigureJoins Kind = "change what kubeadm gives nodes that join later"
 	RemoveFiles    Kind = "remove kubecomm's files"
 )
 
@@ -40,6 +41,7 @@ type Effect string
 // The effects, from the mildest on.
 const (
 	FilesOnly Effect = "files only"
+	Joins     Effect = "nodes that join later have it"
 	Reload    Effect = "the running kubelet takes it up"
 	Restart   Effect = "the kubelet restarts, its pods go on"
 	Away      Effect = "another takes its place, and it is away for some seconds"
@@ -95,6 +97,10 @@ var kinds = map[Kind]traits{
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the issued one",
 		parallel: sideBySide, work: func(j job) work { return &restoreServingWork{job: j} },
 	},
+	ConfigureJoins: {
+		effect: Joins, verified: "every apiserver shows it in kubeadm's ConfigMaps", undone: "the ConfigMaps are as they were",
+		parallel: oneByOne, work: func(j job) work { return &joinsWork{job: j} },
+	},
 	RemoveFiles: {
 		effect: FilesOnly, verified: "nothing refers to them any more",
 		parallel: sideBySide, work: func(j job) work { return removeFilesWork{job: j} },
@@ -144,6 +150,8 @@ type job struct {
 	target  Target
 	node    Node
 	options Options
+	// observed is how the node was when the steps were planned.
+	observed NodeObservation
 	// restore says that what counts as declared is what was there before kubecomm.
 	restore bool
 }

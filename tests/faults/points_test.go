@@ -92,10 +92,11 @@ func (r recorded) points(s *suite, during string, o order) []point {
 	})
 }
 
-// undoPoints are the beginnings of the ways back of an apply whose last step fails.
+// undoPoints are the beginnings of the ways back of an apply that fails when it replaces the apiserver.
 func (s *suite) undoPoints(steps []apply.Step, o order) []point {
 	var points []point
-	for i, step := range steps {
+	last := slices.IndexFunc(steps, func(step apply.Step) bool { return step.Kind == apply.ReplaceAPIServer })
+	for i, step := range steps[:last+1] {
 		points = append(points, point{
 			name:    fmt.Sprintf("in an undo, of step %d of %d, %s: %s", i+1, len(steps), s.shorten(step.Node), step.Kind),
 			order:   o,

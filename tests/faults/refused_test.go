@@ -37,6 +37,7 @@ func (s *suite) refused(t *testing.T) {
 	}
 	tests := []test{
 		{"all steps before it are undone", s.undoEverything},
+		{"kubeadm's ConfigMaps can't be changed, which comes last", s.joinsRefused},
 		{"but what does work goes live by the same means", s.goLive},
 	}
 	for _, r := range list {
@@ -105,7 +106,7 @@ func (s *suite) refuse(ctx context.Context, t *testing.T, r refusal) {
 	requireAllAnswered(t, requests)
 }
 
-// undoEverything lets the last step of an apply fail, on a cluster that was never hardened.
+// undoEverything lets a late step of an apply fail, on a cluster that was never hardened.
 func (s *suite) undoEverything(ctx context.Context, t *testing.T) {
 	t.Helper()
 	s.restore(ctx, t)
@@ -119,8 +120,9 @@ func (s *suite) undoEverything(ctx context.Context, t *testing.T) {
 
 	failure, ok := errors.AsType[*apply.StepError](err)
 	require.True(t, ok, "%v", err)
-	assert.Equal(t, len(steps), failure.Number)
+	assert.Equal(t, apply.ReplaceAPIServer, failure.Step.Kind)
 	require.NoError(t, failure.UndoErr)
+	steps = steps[:failure.Number]
 	slices.Reverse(steps)
 	assert.Equal(t, steps, failure.Undone)
 	for _, step := range steps {

@@ -13,13 +13,17 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
-// files are, by node, the permissions, owner and digest of every file that was there before kubecomm and that it changes.
+// files are, by node, the permissions, owner and digest of every file that was there before kubecomm and that it changes. Of
+// control planes, also what ConfigMaps hold.
 type files map[string]string
 
 const filesScript = `for file in /etc/kubernetes/manifests/*.yaml /var/lib/kubelet/config.yaml \
   /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet.key; do
   [ ! -e "$file" ] || echo "$(stat --format '%n %a %U %G' -- "$file") $(sha256sum <"$file")"
-done`
+done
+[ ! -e /etc/kubernetes/admin.conf ] || kubectl --kubeconfig /etc/kubernetes/admin.conf --namespace kube-system \
+  get configmaps kubeadm-config kubelet-config kubecomm-baseline --ignore-not-found \
+  --output jsonpath='{range .items[*]}{.metadata.name}: {.data}{"\n"}{end}'`
 
 func (s *suite) readFiles(ctx context.Context, t *testing.T) files {
 	t.Helper()
@@ -28,6 +32,7 @@ func (s *suite) readFiles(ctx context.Context, t *testing.T) files {
 		found[node.Name()] = run(ctx, t, node, filesScript)
 	}
 	require.Contains(t, found[s.controlPlane().Name()], "/etc/kubernetes/manifests/kube-apiserver.yaml")
+	require.Contains(t, found[s.controlPlane().Name()], "kubeadm-config: ")
 	require.Contains(t, found[s.worker().Name()], "/var/lib/kubelet/config.yaml")
 	return found
 }
