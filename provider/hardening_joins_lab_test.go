@@ -134,3 +134,38 @@ func (l hardeningLab) workerLacks(pick func(trial) settings.Value) []string {
 	})
 	return names
 }
+
+// manifestsScript has kubeadm make the manifests of a control plane from a ClusterConfiguration, where nothing runs them.
+const manifestsScript = `cat >/run/joins.yaml
+trap 'rm -rf /run/joins.yaml /etc/kubernetes/tmp' EXIT
+for phase in 'control-plane all' 'etcd local'; do
+  kubeadm init phase $phase --dry-run --config /run/joins.yaml >/dev/null
+done
+cat /etc/kubernetes/tmp/kubeadm-init-dryrun*/"$1.yaml"`
+
+// controlPlaneLacks returns the settings of components that a control plane would not run with that joins now.
+func (l hardeningLab) controlPlaneLacks(pick func(trial) settings.Value) []string {
+	opened, err := cluster.NewEngine().Open(l.t.Context(), l.name)
+	require.NoError(l.t, err)
+	kept, err := l.configMaps().Get(l.t.Context(), "kubeadm-config", metav1.GetOptions{})
+	require.NoError(l.t, err)
+	made := map[settings.Component]controlplane.Flags{}
+	for _, component := range settings.Components() {
+		output, err := opened.Nodes()[1].Run(l.t.Context(), cluster.Command{
+			Args:  []string{"sh", "-ec", manifestsScript, "sh", string(component)},
+			Stdin: strings.NewReader(kept.Data["ClusterConfiguration"]),
+		})
+		require.NoError(l.t, err)
+		manifest, err := controlplane.ParseManifest(output, string(component))
+		require.NoError(l.t, err)
+		made[component] = manifest.Flags()
+	}
+	var names []string
+	for _, setting := range settings.Managed() {
+		want := pick(trials[setting.Name])
+		if setting.Flag != "" && want != nil && !setting.Same(setting.FromFlag(made[setting.Component][setting.Flag]), want) {
+			names = append(names, setting.Name)
+		}
+	}
+	return names
+}

@@ -96,6 +96,7 @@ func TestAccEverySettingIsAppliedRepairedAndReverted(t *testing.T) {
 			lab.create()
 			lab.rejoinWorker()
 			require.Subset(t, lab.workerLacks(first), []string{"kubelet.tls_min_version", "kubelet.streaming_idle_timeout"})
+			require.Subset(t, lab.controlPlaneLacks(first), []string{"apiserver.profiling", "etcd.tls_min_version"})
 			before = lab.configuration()
 		},
 		CheckDestroy: lab.checkConfiguration(&before),
@@ -106,6 +107,7 @@ func TestAccEverySettingIsAppliedRepairedAndReverted(t *testing.T) {
 					lab.hasSettings(first)
 					lab.rejoinWorker()
 					require.Empty(t, lab.workerLacks(first), "without another apply")
+					require.Empty(t, lab.controlPlaneLacks(first))
 					lab.changeByHand(func(s trial) settings.Value { return s.byHand })
 					lab.changeJoinsByHand(func(s trial) settings.Value { return s.byHand })
 					byHand = lab.configuration()
