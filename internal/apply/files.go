@@ -44,8 +44,8 @@ func contentFile(name, extension string, content []byte) string {
 	return path.Join(pkiFolder, name+"-"+hex.EncodeToString(digest[:6])+"."+extension)
 }
 
-// unchanged reports whether a file of kubecomm's has the content that it is named after.
-func unchanged(file string, content []byte) bool {
+// asNamed reports whether a file of kubecomm's has the content that it is named after.
+func asNamed(file string, content []byte) bool {
 	name, extension := path.Base(file), strings.TrimPrefix(path.Ext(file), ".")
 	cut := strings.LastIndex(name, "-")
 	return cut > 0 && contentFile(name[:cut], extension, content) == file

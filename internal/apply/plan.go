@@ -89,7 +89,7 @@ func (c *ComponentObservation) changedDocuments() []string {
 	var problems []string
 	for _, flag := range settings.DocumentFlags() {
 		for _, file := range c.Running[flag] {
-			if content, there := c.Documents[file]; ours(file) && (!there || !unchanged(file, content)) {
+			if content, there := c.Documents[file]; ours(file) && (!there || !asNamed(file, content)) {
 				problems = append(problems, fmt.Sprintf("it runs with %s, which was changed since", flagText(flag, []string{file})))
 			}
 		}
