@@ -86,9 +86,11 @@ func (r *hardening) planDestroy(ctx context.Context, req resource.ModifyPlanRequ
 func (m *hardeningModel) expect(
 	ctx context.Context, observed apply.Observation, want settings.Settings, steps []apply.Step,
 ) diag.Diagnostics {
-	m.KubeletCA = types.StringUnknown()
+	m.KubeletCA = types.StringNull()
 	issuer := types.StringUnknown()
-	if observed.Issuer != nil && !contains(steps, apply.CreateIssuer, "") {
+	if contains(steps, apply.CreateIssuer, "") {
+		m.KubeletCA = types.StringUnknown()
+	} else if observed.Issuer != nil {
 		m.KubeletCA = types.StringValue(string(pki.EncodeBundle(observed.Issuer)))
 		issuer = types.StringValue(observed.Issuer.Subject.String())
 	}
