@@ -177,7 +177,18 @@ func TestAccHardeningRefusesBadInput(t *testing.T) {
 		"a scheduler out of its probes' reach":        {setting("scheduler", `bind_address = "10.0.0.1"`), `(?s)scheduler\.bind_address.*none\s+of`},
 		"a version of TLS that etcd spells otherwise": {setting("etcd", `tls_min_version = "VersionTLS13"`), `(?s)etcd\.tls_min_version.*TLS1\.2`},
 		"authorization that stops kubelets":           {setting("apiserver", `authorization_modes = ["RBAC"]`), `(?s)without\s+Node`},
-		"no restart at all":                           {setting("kubelet", `max_parallel_restarts = 0`), `(?s)max_parallel_restarts.*at\s+least\s+1`},
+		"a kubelet that lets everyone in on one node": {
+			nodeSetting("worker", `anonymous = true`), `(?s)kubelet\.nodes\["worker"\]\.anonymous.*is\s+not\s+allowed`,
+		},
+		"cipher suites on one node, with TLS 1.3 there": {
+			nodeSetting("worker", "tls_min_version = \"VersionTLS13\"\ntls_cipher_suites = [\"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\"]"),
+			`(?s)kubelet\.nodes\["worker"\]\.tls_cipher_suites.*would\s+be\s+ignored`,
+		},
+		"cipher suites on one node, with TLS 1.3 for all": {
+			"profile = \"restricted\"\n" + nodeSetting("worker", `tls_cipher_suites = ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]`),
+			`(?s)kubelet\.nodes\["worker"\]\.tls_cipher_suites.*would\s+be\s+ignored`,
+		},
+		"no restart at all": {setting("kubelet", `max_parallel_restarts = 0`), `(?s)max_parallel_restarts.*at\s+least\s+1`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -193,5 +204,9 @@ func TestAccHardeningRefusesBadInput(t *testing.T) {
 }
 
 func setting(group, text string) string { return "cluster = \"a\"\n" + group + " = {\n" + text + "\n}" }
+
+func nodeSetting(node, text string) string {
+	return setting("kubelet", fmt.Sprintf("nodes = { %q = {\n%s\n} }", node, text))
+}
 
 func serving(text string) string { return setting("kubelet", "serving_certificates = { "+text+" }") }

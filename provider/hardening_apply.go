@@ -28,7 +28,9 @@ func (r *hardening) apply(ctx context.Context, doing string, model *hardeningMod
 	}
 	name := model.Cluster.ValueString()
 	effective, _ := model.effectiveValues()
-	diags.Append(r.checkVersion(ctx, name, effective)...) // of a cluster that was not there when this was planned
+	overrides, _ := model.overrides()
+	diags.Append(r.checkNodes(ctx, name, overrides)...) // of a cluster that was not there when this was planned
+	diags.Append(r.checkVersion(ctx, name, effective, overrides)...)
 	if diags.HasError() {
 		return diags
 	}

@@ -43,7 +43,13 @@ func (m *hardeningModel) groups() map[string]*types.Object {
 func withManaged(group string, others map[string]attr.Type) map[string]attr.Type {
 	all := map[string]attr.Type{}
 	maps.Copy(all, others)
-	for _, setting := range managedOf(group) {
+	maps.Copy(all, managedTypes(managedOf(group)))
+	return all
+}
+
+func managedTypes(of []settings.Setting) map[string]attr.Type {
+	all := map[string]attr.Type{}
+	for _, setting := range of {
 		all[setting.Attribute()] = managedType(setting)
 	}
 	return all
@@ -54,13 +60,12 @@ func withManagedSchema(group string, others map[string]schema.Attribute) map[str
 	all := map[string]schema.Attribute{}
 	maps.Copy(all, others)
 	for _, setting := range managedOf(group) {
-		all[setting.Attribute()] = managedSchema(setting)
+		all[setting.Attribute()] = managedSchema(setting, settings.Describe(setting.Name))
 	}
 	return all
 }
 
-func managedSchema(setting settings.Setting) schema.Attribute {
-	description := settings.Describe(setting.Name)
+func managedSchema(setting settings.Setting, description string) schema.Attribute {
 	switch {
 	case setting.Form == settings.Objects:
 		return schema.ListNestedAttribute{
@@ -177,13 +182,13 @@ func managedValue(setting settings.Setting, attribute attr.Value) (settings.Valu
 	return nil, false
 }
 
-// managed reads the values that are declared, as far as they are known, and whether all are.
+// managed reads the values that are declared, and whether all of them are known. One that isn't yet is nil.
 func (m *hardeningModel) managed() (values map[string]settings.Value, known bool) {
 	values, known = map[string]settings.Value{}, true
 	read := func(setting settings.Setting, attribute attr.Value) {
 		value, valueKnown := managedValue(setting, attribute)
 		known = known && valueKnown
-		if value != nil {
+		if value != nil || !valueKnown {
 			values[setting.Name] = value
 		}
 	}
@@ -217,12 +222,20 @@ func (m *hardeningModel) effectiveValues() (map[string]settings.Value, bool) {
 // effectiveAttribute shows what the model stands for.
 func (m *hardeningModel) effectiveAttribute() types.Map {
 	effective, known := m.effectiveValues()
-	if !known {
+	overrides, overridesKnown := m.overrides()
+	if !known || !overridesKnown {
 		return types.MapUnknown(types.StringType)
 	}
 	texts := map[string]attr.Value{}
 	for name, value := range effective {
 		texts[name] = types.StringValue(value.String())
+	}
+	for node, values := range overrides {
+		for _, setting := range settings.PerNode() {
+			if value := values[setting.Name]; value != nil {
+				texts[effectiveKey(node, setting)] = types.StringValue(value.String())
+			}
+		}
 	}
 	return types.MapValueMust(types.StringType, texts)
 }
@@ -235,14 +248,16 @@ func (m *hardeningModel) observedManaged(
 	effective, _ := m.effectiveValues()
 	for _, setting := range managedOf(group) {
 		name := setting.Name
-		others[setting.Attribute()] = managedAttribute(setting, observed.Value(setting, held[name], effective[name]))
+		value := m.asForAll(setting, observed).Value(setting, held[name], effective[name])
+		others[setting.Attribute()] = managedAttribute(setting, value)
 	}
 	return others
 }
 
-// checkManaged lets the domain judge the values that are known.
-func checkManaged(values map[string]settings.Value) diag.Diagnostics {
-	return problemsOf(settings.Check(values), "Give another value: ")
+// checkManaged lets the domain judge the values that are known: those for all, and each node's.
+func checkManaged(values map[string]settings.Value, overrides settings.Overrides) diag.Diagnostics {
+	const advice = "Give another value: "
+	return append(problemsOf(settings.Check(values), advice), nodeProblemsOf(overrides.Check(values), advice)...)
 }
 
 // problemsOf shows problems on their attributes. Terraform shows where a top-level attribute is, but not one inside, so

@@ -38,6 +38,7 @@ func declaring(set map[string]attr.Value) *hardeningModel {
 		APIServer: types.ObjectValueMust(withManaged(apiserverGroup, nil), with(apiserverGroup, nil)),
 		Kubelet: types.ObjectValueMust(kubeletAttributes, with(kubeletGroup, map[string]attr.Value{
 			"serving_certificates": defaultCertificates(), "max_parallel_restarts": types.Int64Value(3),
+			perNodeAttribute: types.MapNull(nodeKubeletType),
 		})),
 	}
 }

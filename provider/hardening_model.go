@@ -59,6 +59,7 @@ var (
 	kubeletAttributes = withManaged(kubeletGroup, map[string]attr.Type{
 		"serving_certificates":  types.ObjectType{AttrTypes: servingAttributes},
 		"max_parallel_restarts": types.Int64Type,
+		perNodeAttribute:        types.MapType{ElemType: nodeKubeletType},
 	})
 	certificateAttributes = map[string]attr.Type{
 		"verified":    types.BoolType,
@@ -80,12 +81,14 @@ var (
 // declared reads the settings. It returns false if one of them is not known yet.
 func (m *hardeningModel) declared(ctx context.Context) (settings.Settings, bool, diag.Diagnostics) {
 	effective, known := m.effectiveValues()
+	overrides, overridesKnown := m.overrides()
 	want := settings.Of(effective)
-	diags := checkManaged(effective)
+	want.Override(overrides)
+	diags := checkManaged(effective, overrides)
 	serving, servingDiags := m.serving(ctx)
 	diags.Append(servingDiags...)
 	restarts := m.maxParallelRestarts()
-	if diags.HasError() || !known || restarts.IsUnknown() || serving.Validity.IsUnknown() {
+	if diags.HasError() || !known || !overridesKnown || restarts.IsUnknown() || serving.Validity.IsUnknown() {
 		return want, false, diags
 	}
 	validity, err := settings.ParseValidity(serving.Validity.ValueString())
@@ -142,6 +145,7 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 				"validity": observedValidity(serving.Validity, observed),
 			}),
 			"max_parallel_restarts": m.maxParallelRestarts(),
+			perNodeAttribute:        m.observedNodeKubelets(observed),
 		}))
 	for _, group := range managedGroups {
 		*m.groups()[group] = types.ObjectValueMust(withManaged(group, nil), m.observedManaged(group, observed, map[string]attr.Value{}))

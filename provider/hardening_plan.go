@@ -34,7 +34,9 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("effective"), plan.Effective)...)
 	name := plan.Cluster.ValueString()
 	effective, _ := plan.effectiveValues()
-	resp.Diagnostics.Append(r.checkVersion(ctx, name, effective)...)
+	overrides, _ := plan.overrides()
+	resp.Diagnostics.Append(r.checkNodes(ctx, name, overrides)...)
+	resp.Diagnostics.Append(r.checkVersion(ctx, name, effective, overrides)...)
 	resp.Diagnostics.Append(problemsOf(settings.CheckTime(effective, r.clock.Now()), "Give another value: ")...)
 	if resp.Diagnostics.HasError() {
 		return

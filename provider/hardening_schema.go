@@ -51,9 +51,10 @@ func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *
 				Validators: []validator.String{stringvalidator.OneOf(settings.Profiles()...)},
 			},
 			"effective": schema.MapAttribute{
-				MarkdownDescription: "What is declared, by these attributes and by the profile, as texts by the attributes' paths.",
-				Computed:            true,
-				ElementType:         types.StringType,
+				MarkdownDescription: "What is declared, by these attributes and by the profile, as texts by the attributes' paths. " +
+					"What a node has in place of what is declared for all is there too, as `kubelet.nodes.NAME.tls_min_version`.",
+				Computed:    true,
+				ElementType: types.StringType,
 			},
 			"apiserver":  managedGroupSchema(apiserverGroup, "Settings of every apiserver."),
 			"kubelet":    kubeletSchema(),
@@ -92,6 +93,7 @@ func kubeletSchema() schema.Attribute {
 			withManagedNull(kubeletGroup, map[string]attr.Value{
 				"serving_certificates":  certificates,
 				"max_parallel_restarts": types.Int64Value(restarts),
+				perNodeAttribute:        types.MapNull(nodeKubeletType),
 			}))),
 		Attributes: withManagedSchema(kubeletGroup, map[string]schema.Attribute{
 			"serving_certificates": schema.SingleNestedAttribute{
@@ -108,6 +110,7 @@ func kubeletSchema() schema.Attribute {
 				Default:             int64default.StaticInt64(restarts),
 				Validators:          []validator.Int64{int64validator.AtLeast(1)},
 			},
+			perNodeAttribute: nodeKubeletsSchema(),
 		}),
 	}
 }

@@ -20,15 +20,18 @@ func (r *hardening) ValidateConfig(
 		return
 	}
 	values, _ := config.managed()
+	overrides, _ := config.overrides()
 	if profile, known := config.declaredProfile(); known {
 		values = settings.Effective(profile, values)
 	}
-	resp.Diagnostics.Append(checkManaged(values)...)
+	resp.Diagnostics.Append(checkManaged(values, overrides)...)
 }
 
 // checkVersion refuses what the running cluster's version of Kubernetes lacks.
-func (r *hardening) checkVersion(ctx context.Context, name string, values map[string]settings.Value) diag.Diagnostics {
-	if !settings.VersionMatters(values) {
+func (r *hardening) checkVersion(
+	ctx context.Context, name string, values map[string]settings.Value, overrides settings.Overrides,
+) diag.Diagnostics {
+	if !settings.VersionMatters(values) && !overrides.VersionMatters() {
 		return nil
 	}
 	opened, err := r.engine.Open(ctx, name)
@@ -39,5 +42,7 @@ func (r *hardening) checkVersion(ctx context.Context, name string, values map[st
 	if err != nil {
 		return diag.Diagnostics{hardeningFailed("reading the version of Kubernetes", name, err)}
 	}
-	return problemsOf(settings.CheckVersion(values, minor), "This cluster can't have it: ")
+	const why = "This cluster can't have it: "
+	return append(
+		problemsOf(settings.CheckVersion(values, minor), why), nodeProblemsOf(overrides.CheckVersion(minor), why)...)
 }

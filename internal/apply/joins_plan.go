@@ -42,7 +42,7 @@ func desiredJoins(o JoinsObservation, want settings.Settings) joining {
 		j.flags[name] = desiredFlags(component, &found, declared)
 	}
 	if o.Kubelet != nil {
-		declared := declaredFields(want)
+		declared := declaredFields(want, "") // of no node that is there
 		j.managedFields = managedFields(declared)
 		j.fields = desiredFields(KubeletObservation{File: o.Kubelet, Baseline: o.KubeletBaseline}, declared)
 	}

@@ -41,7 +41,7 @@ func (w *kubeletWork) prepare(ctx context.Context) error {
 		return err
 	}
 	if !w.restore {
-		w.declared = declaredFields(w.options.Settings)
+		w.declared = declaredFields(w.options.Settings, w.node.Name())
 	}
 	managed := managedFields(w.declared)
 	later := !config.saved && w.observed.Kubelet.Baseline != nil

@@ -27,6 +27,12 @@ func (o Observation) Value(setting settings.Setting, held, effective settings.Va
 	return held
 }
 
+// On returns what was observed of some of the nodes only, picked by their names.
+func (o Observation) On(picked func(node string) bool) Observation {
+	o.Nodes = slices.DeleteFunc(slices.Clone(o.Nodes), func(node NodeObservation) bool { return !picked(node.Name) })
+	return o
+}
+
 // verification is the value of what no single flag stands for.
 func (o Observation) verification(held, should settings.Value) settings.Value {
 	found := o.AllVerifyKubelets()

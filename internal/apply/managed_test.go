@@ -125,3 +125,14 @@ func TestASettingShowsWhatANodeHasInPlaceOfWhatItShouldHave(t *testing.T) {
 		})
 	}
 }
+
+func TestAnObservationOfSomeNodesTellsOfThoseAlone(t *testing.T) {
+	setting, observed := managed(t, "kubelet.tls_min_version"), hardened(t)
+	fields := kubelet.Fields{"tlsMinVersion": []byte(`"VersionTLS12"`)}
+	observed.Nodes[1].Kubelet = KubeletObservation{File: fields, Running: fields, Baseline: kubelet.Fields{}}
+	worker := func(name string) bool { return name == "dev-worker" }
+	others := func(name string) bool { return !worker(name) }
+	require.Equal(t, settings.Value{"VersionTLS12"}, observed.On(worker).Value(setting, nil, nil))
+	require.Nil(t, observed.On(others).Value(setting, nil, nil))
+	require.Len(t, observed.Nodes, 2, "the whole stays as it is")
+}

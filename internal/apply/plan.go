@@ -33,7 +33,7 @@ func Plan(observed Observation, want settings.Settings) []Step {
 		}
 	}
 	for _, node := range observed.Nodes {
-		if reason := kubeletProblem(node.Kubelet, declaredFields(want)); reason != "" {
+		if reason := kubeletProblem(node.Kubelet, declaredFields(want, node.Name)); reason != "" {
 			steps = append(steps, Step{ConfigureKubelet, node.Name, reason})
 		}
 	}
@@ -206,9 +206,9 @@ func declaredFlags(want settings.Settings, component settings.Component, bundle 
 	return flags
 }
 
-func declaredFields(want settings.Settings) kubelet.Fields {
+func declaredFields(want settings.Settings, node string) kubelet.Fields {
 	fields := kubelet.Fields{}
-	for name, value := range want.KubeletFields {
+	for name, value := range want.KubeletFieldsOn(node) {
 		// Strings, numbers, lists and maps of them can always be written.
 		fields[name], _ = json.Marshal(value)
 	}

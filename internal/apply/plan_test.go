@@ -205,6 +205,39 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 				{ConfigureKubelet, "dev-worker", "its configuration has no maxPods, to be maxPods: 50"},
 			},
 		},
+		"a node's own field restarts that node's kubelet alone": {
+			declare: func(s *settings.Settings) {
+				s.NodeKubeletFields = map[string]map[string]any{"dev-worker": {"maxPods": 50}}
+			},
+			want: []planned{{ConfigureKubelet, "dev-worker", "its configuration has no maxPods, to be maxPods: 50"}},
+		},
+		"a node has its own field in place of the one for all": {
+			declare: func(s *settings.Settings) {
+				s.KubeletFields = map[string]any{"maxPods": 50}
+				s.NodeKubeletFields = map[string]map[string]any{"dev-worker": {"maxPods": 60}}
+			},
+			want: []planned{
+				{ConfigureKubelet, "dev-control-plane", "its configuration has no maxPods, to be maxPods: 50"},
+				{ConfigureKubelet, "dev-worker", "its configuration has no maxPods, to be maxPods: 60"},
+			},
+		},
+		"a node's field that is no longer its own goes back to what is for all": {
+			change: func(o *Observation) {
+				for i, floor := range []string{`"VersionTLS12"`, `"VersionTLS13"`} {
+					fields := kubelet.Fields{"tlsMinVersion": []byte(floor)}
+					o.Nodes[i].Kubelet = KubeletObservation{File: fields, Running: fields, Baseline: kubelet.Fields{}}
+				}
+			},
+			declare: func(s *settings.Settings) { s.KubeletFields = map[string]any{"tlsMinVersion": "VersionTLS12"} },
+			want:    []planned{{ConfigureKubelet, "dev-worker", `has tlsMinVersion: "VersionTLS13", to be tlsMinVersion: "VersionTLS12"`}},
+		},
+		"a node's field that is no longer its own goes back to what was there before": {
+			change: func(o *Observation) {
+				fields := kubelet.Fields{"tlsMinVersion": []byte(`"VersionTLS13"`)}
+				o.Nodes[1].Kubelet = KubeletObservation{File: fields, Running: fields, Baseline: kubelet.Fields{}}
+			},
+			want: []planned{{ConfigureKubelet, "dev-worker", `has tlsMinVersion: "VersionTLS13", to be no tlsMinVersion`}},
+		},
 		"a kubelet that did not take up its configuration restarts": {
 			change: func(o *Observation) { o.Nodes[1].Kubelet.Stale = true },
 			want:   []planned{{ConfigureKubelet, "dev-worker", "was changed after it started"}},

@@ -37,12 +37,12 @@ func (p Profile) Says(setting Setting) Value {
 }
 
 // Effective returns what a declaration stands for, by the names of settings: what it declares itself, and of the rest
-// what its profile says.
+// what its profile says. A declared value that is nil is one that isn't known yet, in whose place nothing is assumed.
 func Effective(profile Profile, declared map[string]Value) map[string]Value {
 	effective := map[string]Value{}
 	for _, setting := range Declarable() {
-		value := declared[setting.Name]
-		if value == nil && !replaced(setting, declared) {
+		value, given := declared[setting.Name]
+		if !given && !replaced(setting, declared) {
 			value = profile.Says(setting)
 		}
 		if value != nil {
@@ -56,10 +56,11 @@ func Effective(profile Profile, declared map[string]Value) map[string]Value {
 	return effective
 }
 
-// replaced reports whether a setting is declared in place of which this one would be.
+// replaced reports whether a setting is declared that is in place of this one.
 func replaced(setting Setting, declared map[string]Value) bool {
 	return slices.ContainsFunc(Declarable(), func(other Setting) bool {
-		return other.excludes != "" && other.Group()+"."+other.excludes == setting.Name && declared[other.Name] != nil
+		_, given := declared[other.Name]
+		return given && other.excludes != "" && other.Group()+"."+other.excludes == setting.Name
 	})
 }
 

@@ -47,6 +47,8 @@ type Settings struct {
 	Documents map[string]Document
 	// KubeletFields are the declared fields of every kubelet's configuration, by name.
 	KubeletFields map[string]any
+	// NodeKubeletFields are those that single nodes' kubelets have in place of the former, by the node's name.
+	NodeKubeletFields map[string]map[string]any
 	// KubeletRestarts is how many kubelets may be restarted at once.
 	KubeletRestarts int
 }

@@ -25,6 +25,13 @@ resource "kubecomm_hardening" "staging" {
       "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
     ]
     max_parallel_restarts = 5
+
+    # What a node has in place of what is set for all.
+    nodes = {
+      "staging-worker2" = {
+        streaming_idle_timeout = "15m"
+      }
+    }
   }
 
   timeouts = {
