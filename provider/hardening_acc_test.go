@@ -61,7 +61,10 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 		PreCheck:                 lab.create,
 		Steps: []resource.TestStep{
 			{
-				PreConfig:   lab.stopAPIServer,
+				PreConfig: func() {
+					lab.stopAPIServer()
+					lab.forgetNodeRestriction()
+				},
 				Config:      config(""),
 				ExpectError: regexp.MustCompile(`(?s)Kubernetes API of cluster ` + name + `\s+doesn't answer`),
 			},
@@ -71,7 +74,10 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 				ConfigStateChecks: hardened(),
 			},
 			{
-				PreConfig:         func() { clock.now = time.Now() },
+				PreConfig: func() {
+					lab.restrictsNodes()
+					clock.now = time.Now()
+				},
 				Config:            config(""),
 				ConfigPlanChecks:  updates(changes(served("verified"), knownvalue.Bool(true), knownvalue.Bool(true))),
 				ConfigStateChecks: hardened(),

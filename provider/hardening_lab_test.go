@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,28 @@ func (l hardeningLab) stopAPIServer() {
 func (l hardeningLab) startAPIServer() {
 	l.onControlPlane("systemctl start kubelet")
 	l.eventually("the apiserver to run again", func(_ apply.Observation, err error) error { return err })
+}
+
+// forgetNodeRestriction has the next apiserver start with another admission plugin than kubeadm's.
+func (l hardeningLab) forgetNodeRestriction() {
+	l.onControlPlane(`sed 's/--enable-admission-plugins=NodeRestriction$/--enable-admission-plugins=DenyServiceExternalIPs/' \
+  /etc/kubernetes/manifests/kube-apiserver.yaml >/etc/kubernetes/edited
+mv /etc/kubernetes/edited /etc/kubernetes/manifests/kube-apiserver.yaml
+grep -- --enable-admission-plugins=DenyServiceExternalIPs /etc/kubernetes/manifests/kube-apiserver.yaml`)
+}
+
+// restrictsNodes sees that the apiserver runs with both.
+func (l hardeningLab) restrictsNodes() {
+	l.eventually("the apiserver to run with both plugins", func(observed apply.Observation, err error) error {
+		if err != nil {
+			return err
+		}
+		if found := observed.Nodes[0].APIServer.Running["enable-admission-plugins"]; !slices.Equal(
+			found, []string{"DenyServiceExternalIPs,NodeRestriction"}) {
+			return fmt.Errorf("it runs with %v", found)
+		}
+		return nil
+	})
 }
 
 // removeFlag edits the manifest as an administrator would, and waits until the apiserver runs without the flag.

@@ -52,7 +52,8 @@ func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *
 			},
 			"effective": schema.MapAttribute{
 				MarkdownDescription: "What is declared, by these attributes and by the profile, as texts by the attributes' paths. " +
-					"What a node has in place of what is declared for all is there too, as `kubelet.nodes.NAME.tls_min_version`.",
+					"What a node has in place of what is declared for all is there too, as `kubelet.nodes.NAME.tls_min_version`. " +
+					"Where a profile doesn't say what a list is, but what it must have and what not, these are there with `+` and `-`.",
 				Computed:    true,
 				ElementType: types.StringType,
 			},

@@ -80,12 +80,13 @@ func (c *ComponentObservation) differingDocument(setting settings.Setting, shoul
 }
 
 func (c *ComponentObservation) differing(setting settings.Setting, held settings.Value) (settings.Value, bool) {
-	should := held
-	if held == nil {
-		if c.Baseline == nil {
-			return nil, false
-		}
-		should = setting.FromFlag(c.Baseline[setting.Flag])
+	if held == nil && c.Baseline == nil {
+		return nil, false
+	}
+	before := c.before()[setting.Flag]
+	should := setting.FromFlag(before)
+	if held != nil {
+		should = setting.Filled(before, held)
 	}
 	for _, values := range [][]string{c.Running[setting.Flag], c.Manifest[setting.Flag]} {
 		if found := setting.FromFlag(values); !setting.Same(found, should) {

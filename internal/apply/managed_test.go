@@ -136,3 +136,38 @@ func TestAnObservationOfSomeNodesTellsOfThoseAlone(t *testing.T) {
 	require.Nil(t, observed.On(others).Value(setting, nil, nil))
 	require.Len(t, observed.Nodes, 2, "the whole stays as it is")
 }
+
+// A demand is met by more lists than one, and none of those is drift: the attribute, which is left out, stays null.
+func TestAListThatHasWhatAProfileDemandsIsNoDrift(t *testing.T) {
+	setting := managed(t, "apiserver.admission_plugins")
+	said := settings.Baseline.Says(setting)
+	for name, test := range map[string]struct {
+		before, now string // "" for no flag
+		known       bool   // what was there before
+		want        settings.Value
+	}{
+		"as it was":                               {"NodeRestriction,AlwaysPullImages", "NodeRestriction,AlwaysPullImages", true, nil},
+		"never changed by kubecomm":               {"NodeRestriction", "NodeRestriction", false, nil},
+		"completed by kubecomm":                   {"AlwaysPullImages", "AlwaysPullImages,NodeRestriction", true, nil},
+		"still to be completed":                   {"AlwaysPullImages", "AlwaysPullImages", true, settings.Value{"AlwaysPullImages"}},
+		"still to be completed, and never looked": {"PodNodeSelector", "PodNodeSelector", false, settings.Value{"PodNodeSelector"}},
+		"changed since":                           {"NodeRestriction", "NodeRestriction,PodNodeSelector", true, settings.Value{"NodeRestriction", "PodNodeSelector"}},
+		"lost since":                              {"NodeRestriction", "", true, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			observed := hardened(t)
+			hadPlugins(test.before, test.now)(&observed)
+			if !test.known {
+				observed.Nodes[0].APIServer.Baseline = nil
+			}
+			require.Equal(t, test.want, observed.Value(setting, nil, said))
+			want := settings.Defaults()
+			want.Declare(setting, said)
+			if test.want != nil || test.now == "" {
+				require.Contains(t, describe(Plan(observed, want)), setting.Flag)
+			} else {
+				require.Empty(t, Plan(observed, want))
+			}
+		})
+	}
+}

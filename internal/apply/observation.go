@@ -71,6 +71,14 @@ type ComponentObservation struct {
 	Documents map[string][]byte
 }
 
+// before are the flags from before kubecomm, or the manifest's where kubecomm has changed nothing.
+func (c *ComponentObservation) before() controlplane.Flags {
+	if c.Baseline != nil {
+		return c.Baseline
+	}
+	return c.Manifest
+}
+
 // APIServerObservation is how a control plane's apiserver runs.
 type APIServerObservation struct {
 	ComponentObservation

@@ -221,14 +221,13 @@ func declaredFields(want settings.Settings, node string) kubelet.Fields {
 func desiredFlags(
 	component settings.Component, found *ComponentObservation, declared controlplane.Flags,
 ) controlplane.Flags {
-	before := found.Baseline
-	if before == nil {
-		before = found.Manifest
-	}
+	before := found.before()
 	desired := controlplane.Flags{}
 	for _, name := range managedFlags(component, declared) {
 		values, given := declared[name]
-		if !given {
+		if given {
+			values = settings.FillIn(component, name, before[name], values)
+		} else {
 			values, given = before[name]
 			given = given && !slices.ContainsFunc(values, ours)
 		}

@@ -198,6 +198,28 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 			want: []planned{{ReplaceAPIServer, "dev-control-plane",
 				"it runs with no --profiling, to be --profiling=false, it runs with no --tls-min-version, to be"}},
 		},
+		"plugins that a profile demands and the apiserver has take no step, whatever else it has": {
+			declare: demandPlugins, change: hadPlugins("NodeRestriction,AlwaysPullImages", "NodeRestriction,AlwaysPullImages"),
+		},
+		"a plugin that a profile demands and the apiserver never had is added to the others": {
+			declare: demandPlugins, change: hadPlugins("AlwaysPullImages", "AlwaysPullImages"),
+			want: []planned{{ReplaceAPIServer, "dev-control-plane", "to be --enable-admission-plugins=AlwaysPullImages,NodeRestriction"}},
+		},
+		"a plugin that a profile demands and the apiserver has lost comes back": {
+			declare: demandPlugins, change: hadPlugins("NodeRestriction", ""),
+			want: []planned{{ReplaceAPIServer, "dev-control-plane", "to be --enable-admission-plugins=NodeRestriction"}},
+		},
+		"a plugin that a profile wants on is on again, and the others that were off stay off": {
+			declare: demandPlugins,
+			change: func(o *Observation) {
+				hadPlugins("NodeRestriction", "NodeRestriction")(o)
+				off := []string{"PodSecurity,ServiceAccount"}
+				server := o.Nodes[0].APIServer
+				server.Baseline = nil
+				server.Running["disable-admission-plugins"], server.Manifest["disable-admission-plugins"] = off, off
+			},
+			want: []planned{{ReplaceAPIServer, "dev-control-plane", "to be --disable-admission-plugins=PodSecurity"}},
+		},
 		"a kubelet field restarts kubelets, and no apiserver is swapped": {
 			declare: func(s *settings.Settings) { s.KubeletFields = map[string]any{"maxPods": 50} },
 			want: []planned{
@@ -273,6 +295,26 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 				require.NotEmpty(t, step.Reason)
 			}
 		})
+	}
+}
+
+// demandPlugins declares of admission plugins what profiles say.
+func demandPlugins(s *settings.Settings) {
+	for _, setting := range settings.Managed() {
+		if setting.Name == "apiserver.admission_plugins" || setting.Name == "apiserver.disabled_admission_plugins" {
+			s.Declare(setting, settings.Baseline.Says(setting))
+		}
+	}
+}
+
+// hadPlugins gives the apiserver the plugins that were on before kubecomm, and those that are on now; "" for no flag.
+func hadPlugins(before, now string) func(*Observation) {
+	return func(o *Observation) {
+		server, on := o.Nodes[0].APIServer, "enable-admission-plugins"
+		server.Baseline[on] = []string{before}
+		if now != "" {
+			server.Running[on], server.Manifest[on] = []string{now}, []string{now}
+		}
 	}
 }
 

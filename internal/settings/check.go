@@ -23,7 +23,7 @@ func Check(declared map[string]Value) []Problem {
 	var problems []Problem
 	for _, setting := range Declarable() {
 		value := declared[setting.Name]
-		if value == nil {
+		if value == nil || setting.demands(value) {
 			continue
 		}
 		sibling := func(name string) Value { return declared[setting.Group()+"."+name] }

@@ -121,7 +121,11 @@ func admissionPlugins() []string {
 		TaintNodesByCondition ValidatingAdmissionPolicy ValidatingAdmissionWebhook`)
 }
 
-var nodeRestriction = consequence{"NodeRestriction", "each kubelet could change other nodes and their pods"}
+// The plugins that profiles keep on.
+var (
+	nodeRestriction = consequence{"NodeRestriction", "each kubelet could change other nodes and their pods"}
+	serviceAccount  = consequence{"ServiceAccount", "pods would get no credentials"}
+)
 
 func checkPlugins(value Value, sibling func(string) Value) error {
 	if err := checkNames("admission plugin", value, admissionPlugins()); err != nil {
@@ -150,7 +154,7 @@ func checkDisabledPlugins(value Value, _ func(string) Value) error {
 	}
 	for _, needed := range []consequence{
 		nodeRestriction,
-		{"ServiceAccount", "pods would get no credentials"},
+		serviceAccount,
 		{"NamespaceLifecycle", "objects could be made in namespaces that end"},
 		{"ValidatingAdmissionPolicy", "an apiserver could not be replaced without an outage"},
 		{"CertificateApproval", "whoever may change requests for certificates could approve his own"},

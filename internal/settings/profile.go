@@ -80,7 +80,12 @@ func Of(effective map[string]Value) Settings {
 func (s Setting) inProfiles() string {
 	var parts []string
 	for _, profile := range []Profile{Baseline, Restricted} {
-		if value := profile.Says(s); value != nil {
+		value := profile.Says(s)
+		switch {
+		case value == nil:
+		case s.demands(value):
+			parts = append(parts, fmt.Sprintf("%s in profile `%s`", value.demand(), profile))
+		default:
 			parts = append(parts, fmt.Sprintf("`%s` in profile `%s`", value, profile))
 		}
 	}

@@ -34,6 +34,7 @@ func apiserverTable() []Setting {
 			Form:        Texts,
 			CIS:         []string{"1.2.10", "1.2.14"},
 			check:       checkPlugins,
+			Baseline:    Value{inList + nodeRestriction.without},
 		},
 		{
 			Name: "apiserver.disabled_admission_plugins",
@@ -45,6 +46,7 @@ func apiserverTable() []Setting {
 			Form:        Texts,
 			CIS:         []string{"1.2.12", "1.2.13"},
 			check:       checkDisabledPlugins,
+			Baseline:    Value{notInList + nodeRestriction.without, notInList + serviceAccount.without},
 		},
 		{
 			Name: "apiserver.service_account_issuers",
