@@ -32,6 +32,7 @@ func TestAccFilesOfApiserversAreAppliedRepairedAndReverted(t *testing.T) {
 	if os.Getenv(resource.EnvTfAcc) == "" {
 		t.Skip("it needs a cluster")
 	}
+	t.Parallel()
 	name := acctest.RandomWithPrefix("kubecomm-acc-files")
 	lab := hardeningLab{t: t, name: name}
 	lab.create()

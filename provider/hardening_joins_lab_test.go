@@ -135,7 +135,8 @@ func (l hardeningLab) workerLacks(pick func(trial) settings.Value) []string {
 	return names
 }
 
-// manifestsScript has kubeadm make the manifests of a control plane from a ClusterConfiguration, where nothing runs them.
+// manifestsScript has kubeadm make the manifests of a control plane from a ClusterConfiguration, where nothing runs them. It
+// needs a control plane's files.
 const manifestsScript = `cat >/run/joins.yaml
 trap 'rm -rf /run/joins.yaml /etc/kubernetes/tmp' EXIT
 for phase in 'control-plane all' 'etcd local'; do
@@ -151,7 +152,7 @@ func (l hardeningLab) controlPlaneLacks(pick func(trial) settings.Value) []strin
 	require.NoError(l.t, err)
 	made := map[settings.Component]controlplane.Flags{}
 	for _, component := range settings.Components() {
-		output, err := opened.Nodes()[1].Run(l.t.Context(), cluster.Command{
+		output, err := opened.Nodes()[0].Run(l.t.Context(), cluster.Command{
 			Args:  []string{"sh", "-ec", manifestsScript, "sh", string(component)},
 			Stdin: strings.NewReader(kept.Data["ClusterConfiguration"]),
 		})

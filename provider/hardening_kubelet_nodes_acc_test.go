@@ -43,7 +43,7 @@ func TestAccANodesKubeletHasItsOwnSettings(t *testing.T) {
 	}
 	noSuchNode := regexp.MustCompile(`(?s)has\s+no\s+node\s+` + name + `-worker2.*` + name + `-control-plane,\s+` + worker)
 	var before string
-	resource.Test(t, resource.TestCase{
+	resource.ParallelTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(&testClock{now: time.Now()}),
 		CheckDestroy:             kind.checkGone,
 		Steps: []resource.TestStep{

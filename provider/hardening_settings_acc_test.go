@@ -90,7 +90,7 @@ func TestAccEverySettingIsAppliedRepairedAndReverted(t *testing.T) {
 	}
 	first := func(s trial) settings.Value { return s.first }
 	second := func(s trial) settings.Value { return s.second }
-	resource.Test(t, resource.TestCase{
+	resource.ParallelTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(&testClock{now: time.Now()}),
 		PreCheck: func() {
 			lab.create()
