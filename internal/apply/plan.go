@@ -74,8 +74,7 @@ func componentProblems(
 	problems := flagProblems(found, desired, names)
 	if component == settings.APIServer && len(problems) == 0 && slices.ContainsFunc(desired[kubeletCAFlag], ours) &&
 		!node.APIServer.BundleCurrent {
-		problems = append(problems,
-			fmt.Sprintf("it runs with %s, which was changed since", flagText(kubeletCAFlag, found.Running[kubeletCAFlag])))
+		problems = append(problems, changedSince(kubeletCAFlag, found.Running[kubeletCAFlag]))
 	}
 	if component == settings.APIServer && len(problems) == 0 {
 		problems = found.changedDocuments()
@@ -90,11 +89,15 @@ func (c *ComponentObservation) changedDocuments() []string {
 	for _, flag := range settings.DocumentFlags() {
 		for _, file := range c.Running[flag] {
 			if content, there := c.Documents[file]; ours(file) && (!there || !asNamed(file, content)) {
-				problems = append(problems, fmt.Sprintf("it runs with %s, which was changed since", flagText(flag, []string{file})))
+				problems = append(problems, changedSince(flag, []string{file}))
 			}
 		}
 	}
 	return problems
+}
+
+func changedSince(flag string, files []string) string {
+	return fmt.Sprintf("it runs with %s, which was changed since", flagText(flag, files))
 }
 
 // PlanRestore returns the steps that put back what was there before kubecomm: Plan's, undone in reverse.

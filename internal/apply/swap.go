@@ -290,12 +290,12 @@ func (s *swap) redirect(ctx context.Context) error {
 const installLock = "/run/kubecomm-install.lock"
 
 // installScript ends a component and puts a staged manifest in place of its own. Where a port is named, it waits for the
-// component's connections to drain. It runs to its end by itself, whatever
-// becomes of who started it, so that the manifest is never missing for long. The kubelet must have done with the old pod
-// before it sees the new one: it would otherwise find it in the way and not look again for 10 to 15 s (Kubernetes
-// v1.37.1, pkg/kubelet/pod_workers.go, allowPodStart, backOffPeriod and workerBackOffPeriodJitterFactor). The last that
-// can be seen of an old pod from outside is that its dead container is removed; the pod's cgroup goes before. Where
-// something is to listen in the end, the node's own processes are refused by the apiserver until it does: see refuseScript.
+// component's connections to drain. It runs to its end by itself, whatever becomes of who started it, so that the manifest
+// is never missing for long. The kubelet must have done with the old pod before it sees the new one: it would otherwise
+// find it in the way and not look again for 10 to 15 s (Kubernetes v1.37.1, pkg/kubelet/pod_workers.go, allowPodStart,
+// backOffPeriod and workerBackOffPeriodJitterFactor). The last that can be seen of an old pod from outside is that its dead
+// container is removed; the pod's cgroup goes before. Where something is to listen in the end, the node's own processes are
+// refused by the apiserver until it does: see refuseScript.
 const installScript = findScript + drainScript + refuseScript + `set -e
 staged=$1 manifest=$2 component=$3 port=$4 listens=$5
 cp --preserve=mode,ownership -- "$staged" "$staged.ready"

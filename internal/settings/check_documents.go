@@ -48,12 +48,10 @@ func checkAuthorizers(value Value, _ func(string) Value) error {
 	if err := authconfig.CheckAuthorizers(value); err != nil {
 		return err
 	}
-	for _, needed := range []consequence{
-		{`type = "Node"`, "no kubelet could work"}, {`type = "RBAC"`, "nobody but kubelets could do anything"},
-	} {
-		kind := strings.Trim(strings.TrimPrefix(needed.without, "type = "), `"`)
-		if !slices.ContainsFunc(value, func(text string) bool { return authconfig.AuthorizerType(text) == kind }) {
-			return needed
+	for _, needed := range neededModes() {
+		hasType := func(text string) bool { return authconfig.AuthorizerType(text) == needed.without }
+		if !slices.ContainsFunc(value, hasType) {
+			return consequence{fmt.Sprintf("type = %q", needed.without), needed.then}
 		}
 	}
 	return nil

@@ -93,14 +93,17 @@ func checkModes(value Value, _ func(string) Value) error {
 	if err := checkNames("authorization mode", value, []string{"Node", "RBAC"}); err != nil {
 		return err
 	}
-	for _, needed := range []consequence{
-		{"Node", "no kubelet could work"}, {"RBAC", "nobody but kubelets could do anything"},
-	} {
+	for _, needed := range neededModes() {
 		if !slices.Contains(value, needed.without) {
 			return needed
 		}
 	}
 	return nil
+}
+
+// neededModes are those that authorization can't do without, as modes or as authorizers of a file.
+func neededModes() []consequence {
+	return []consequence{{"Node", "no kubelet could work"}, {"RBAC", "nobody but kubelets could do anything"}}
 }
 
 // consequence is what becomes of a cluster that lacks something.
