@@ -44,8 +44,10 @@ func (r result) printChange(to io.Writer, c change) {
 	}
 	_ = table.Flush()
 	for _, seen := range r.seen {
-		failures := steady.Summarize(answersOf(seen.records), c.window).Failures
-		for _, failure := range failures[:min(len(failures), shownFailures)] {
+		report := steady.Summarize(answersOf(seen.records), c.window)
+		fmt.Fprintf(to, "  %s  %s: the slowest took %s, in %q: %s\n", c.offset(report.Slowest.Asked), seen.place,
+			milliseconds(report.Slowest.Took), c.phase(report.Slowest.Asked), report.Slowest.Stages)
+		for _, failure := range report.Failures[:min(len(report.Failures), shownFailures)] {
 			fmt.Fprintf(to, "  %s  %s: after %s, in %q: %s\n", c.offset(failure.Asked), seen.place,
 				milliseconds(failure.Took), c.phase(failure.Asked), failure.Error)
 		}

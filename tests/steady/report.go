@@ -12,13 +12,15 @@ func (w Window) has(moment time.Time) bool { return !moment.Before(w.From) && mo
 
 // Failure is a request that failed.
 type Failure struct {
-	Asked time.Time
-	Took  time.Duration
-	Error string
+	Asked  time.Time
+	Took   time.Duration
+	Stages Stages
+	Error  string
 }
 
 func (f Failure) String() string {
-	return fmt.Sprintf("asked at %s, after %s: %s", f.Asked.Format("15:04:05.000"), f.Took.Round(time.Millisecond), f.Error)
+	return fmt.Sprintf("asked at %s, after %s: %s (%s)", f.Asked.Format("15:04:05.000"), f.Took.Round(time.Millisecond),
+		f.Error, f.Stages)
 }
 
 // Report is what became of the requests in a window.
@@ -27,6 +29,7 @@ type Report struct {
 	Failures []Failure
 	Longest  time.Duration // between two answers, or between one and the window's beginning or end
 	Since    time.Time     // when the longest gap began
+	Slowest  Answer        // the one that took longest, of those that didn't fail
 	Outage   time.Duration // the longest from a failed request to the next that didn't fail; 0 if none failed
 }
 
@@ -54,6 +57,9 @@ func Summarize(answers []Answer, window Window) Report {
 		if !failing.IsZero() {
 			report.Outage = max(report.Outage, answer.ended().Sub(failing))
 			failing = time.Time{}
+		}
+		if answer.Took > report.Slowest.Took {
+			report.Slowest = answer
 		}
 		report.gap(last, answer.ended())
 		last = answer.ended()

@@ -31,9 +31,10 @@ type Options struct {
 
 // Answer is what became of a request.
 type Answer struct {
-	Asked time.Time     `json:"asked"`
-	Took  time.Duration `json:"took"`
-	Error string        `json:"error,omitempty"` // also if the status is no success
+	Asked  time.Time     `json:"asked"`
+	Took   time.Duration `json:"took"`
+	Stages Stages        `json:"stages"`
+	Error  string        `json:"error,omitempty"` // also if the status is no success
 }
 
 func (a Answer) ended() time.Time { return a.Asked.Add(a.Took) }
@@ -96,10 +97,11 @@ func run(ctx context.Context, client *http.Client, options Options) {
 	defer pace.Stop()
 	for {
 		answer := Answer{Asked: time.Now()}
-		if err := ask(ctx, client, options); err != nil {
+		watch := stopwatch{asked: answer.Asked}
+		if err := ask(watch.watch(ctx), client, options); err != nil {
 			answer.Error = err.Error()
 		}
-		answer.Took = time.Since(answer.Asked)
+		answer.Took, answer.Stages = time.Since(answer.Asked), watch.stages()
 		if ctx.Err() != nil {
 			return
 		}

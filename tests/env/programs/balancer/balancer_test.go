@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"testing"
@@ -38,20 +40,46 @@ func TestBackendsAreReadFromKindsFile(t *testing.T) {
 	}
 }
 
-func TestHealthyBackendsTakeTurnsAndAllAreTriedWhereNoneIs(t *testing.T) {
+func TestHealthyBackendsTakeTurnsAndAllDoWhereFewAreHealthy(t *testing.T) {
 	p := &pool{}
-	if got := p.order(); got != nil {
+	if got := p.pick(); got != "" {
 		t.Errorf("an empty pool gives %v", got)
 	}
-	p.set([]string{"a", "b", "c"}, []string{"a", "b"})
-	first, second := p.order(), p.order()
-	if first[0] == second[0] || len(first) != 2 {
-		t.Errorf("got %v, then %v", first, second)
+	for _, c := range []struct{ healthy, picked []string }{
+		{[]string{"a", "b"}, []string{"a", "b"}},
+		{[]string{"a"}, []string{"a", "b", "c"}},
+		{nil, []string{"a", "b", "c"}},
+	} {
+		p.set([]string{"a", "b", "c"}, c.healthy)
+		var picked []string
+		for range 3 * len(c.picked) {
+			picked = append(picked, p.pick())
+		}
+		slices.Sort(picked)
+		if picked = slices.Compact(picked); !slices.Equal(picked, c.picked) {
+			t.Errorf("with %v healthy, %v had connections", c.healthy, picked)
+		}
 	}
-	p.set([]string{"a", "b"}, nil)
-	if got := p.order(); len(got) != 2 {
-		t.Errorf("with none healthy got %v", got)
+}
+
+func TestABackendIsGivenUpAtAnErrorOrTheSecondSilence(t *testing.T) {
+	answer := http.StatusOK
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(answer) }))
+	c := &checked{}
+	step := func(what string, healthy bool) {
+		t.Helper()
+		if c.check(server.Client(), server.URL); c.healthy != healthy {
+			t.Errorf("%s: healthy is %v", what, c.healthy)
+		}
 	}
+	step("it answers", true)
+	answer = http.StatusInternalServerError
+	step("it says that it is ill", false)
+	answer = http.StatusOK
+	step("it answers again", true)
+	server.Close()
+	step("it is silent", true)
+	step("it stays silent", false)
 }
 
 func TestAConnectionReachesALiveBackendAndMayBeHalfClosed(t *testing.T) {
@@ -69,13 +97,8 @@ func TestAConnectionReachesALiveBackendAndMayBeHalfClosed(t *testing.T) {
 		_, _ = c.Write(append([]byte("got "), b...))
 		c.Close()
 	}()
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead.Close()
-	p := &pool{next: 1}
-	p.set(nil, []string{dead.Addr().String(), backend.Addr().String()})
+	p := &pool{}
+	p.set(nil, []string{backend.Addr().String()})
 
 	front, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -100,6 +123,21 @@ func TestAConnectionReachesALiveBackendAndMayBeHalfClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := io.ReadAll(client); err != nil || string(got) != "got hello" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestAClientWhoseBackendRefusesLosesItsConnection(t *testing.T) {
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	p := &pool{}
+	p.set(nil, []string{dead.Addr().String()})
+	client, balancer := net.Pipe()
+	go forward(balancer, p)
+	if got, err := io.ReadAll(client); err != nil || len(got) != 0 {
 		t.Errorf("got %q, %v", got, err)
 	}
 }

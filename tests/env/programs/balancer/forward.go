@@ -1,27 +1,34 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"sync"
 	"time"
 )
 
-// forward joins a client to the first backend that takes the connection.
+// connectLimit is kind's connect_timeout.
+const connectLimit = 250 * time.Millisecond
+
+// forward joins a client to a backend. Like Envoy's, it makes one attempt: a backend that doesn't take the connection
+// costs the client its own.
 func forward(client net.Conn, p *pool) {
 	defer client.Close()
-	for _, address := range p.order() {
-		backend, err := net.DialTimeout("tcp", address, time.Second)
-		if err != nil {
-			continue
-		}
-		defer backend.Close()
-		var wg sync.WaitGroup
-		wg.Go(func() { pipe(backend, client) })
-		wg.Go(func() { pipe(client, backend) })
-		wg.Wait()
+	address := p.pick()
+	if address == "" {
 		return
 	}
+	backend, err := net.DialTimeout("tcp", address, connectLimit)
+	if err != nil {
+		fmt.Printf("%s  %v\n", time.Now().Format("15:04:05.000"), err)
+		return
+	}
+	defer backend.Close()
+	var wg sync.WaitGroup
+	wg.Go(func() { pipe(backend, client) })
+	wg.Go(func() { pipe(client, backend) })
+	wg.Wait()
 }
 
 // pipe copies one direction and passes on its end, so that a half-closed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -20,21 +21,20 @@ type pool struct {
 	next    int
 }
 
-// order returns the backends to try for one connection: the healthy ones from
-// the next in turn, or all of them while none has been seen healthy.
-func (p *pool) order() []string {
+// pick returns the backend of the next connection: the healthy ones take turns, or all of them where fewer than half are
+// healthy (Envoy's panic threshold). It is empty where there is none.
+func (p *pool) pick() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := p.healthy
-	if len(list) == 0 {
+	if 2*len(list) < len(p.all) {
 		list = p.all
 	}
 	if len(list) == 0 {
-		return nil
+		return ""
 	}
 	p.next++
-	i := p.next % len(list)
-	return append(slices.Clone(list[i:]), list[:i]...)
+	return list[p.next%len(list)]
 }
 
 func (p *pool) set(all, healthy []string) {
@@ -69,28 +69,49 @@ func watch(ctx context.Context, p *pool, file string) {
 			DisableKeepAlives: true,
 		},
 	}
+	health := map[string]*checked{}
 	for ctx.Err() == nil {
 		content, _ := os.ReadFile(file)
-		all := backends(string(content))
-		alive := make([]bool, len(all))
+		var all, healthy []string
+		for _, name := range backends(string(content)) {
+			address, err := net.ResolveTCPAddr("tcp", name)
+			if err != nil {
+				continue // a node that is not there any more
+			}
+			all = append(all, address.String())
+		}
 		var wg sync.WaitGroup
-		for i, b := range all {
-			wg.Go(func() {
-				resp, err := client.Get("https://" + b + "/healthz")
-				if err == nil {
-					resp.Body.Close()
-					alive[i] = resp.StatusCode == http.StatusOK
-				}
-			})
+		for _, address := range all {
+			if health[address] == nil {
+				health[address] = &checked{}
+			}
+			wg.Go(func() { health[address].check(client, "https://"+address+"/healthz") })
 		}
 		wg.Wait()
-		var healthy []string
-		for i, b := range all {
-			if alive[i] {
-				healthy = append(healthy, b)
+		for _, address := range all {
+			if health[address].healthy {
+				healthy = append(healthy, address)
 			}
 		}
 		p.set(all, healthy)
 		time.Sleep(interval)
 	}
+}
+
+// checked is what is known of a backend's health.
+type checked struct {
+	healthy bool
+	missed  int // checks in a row without an answer
+}
+
+// check believes any answer at once, and that there is none at the second time: kind's unhealthy_threshold.
+func (c *checked) check(client *http.Client, url string) {
+	response, err := client.Get(url)
+	if err != nil {
+		c.missed++
+		c.healthy = c.healthy && c.missed < 2
+		return
+	}
+	response.Body.Close()
+	c.missed, c.healthy = 0, response.StatusCode == http.StatusOK
 }
