@@ -194,6 +194,15 @@ func TestAccHardeningRefusesBadInput(t *testing.T) {
 			"profile = \"restricted\"\n" + nodeSetting("worker", `tls_cipher_suites = ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]`),
 			`(?s)kubelet\.nodes\["worker"\]\.tls_cipher_suites.*would\s+be\s+ignored`,
 		},
+		"an identity that nobody knows": {
+			setting("apiserver", `kubelet_client_identity = "admin"`), `(?s)apiserver\.kubelet_client_identity.*none\s+of\s+kubeadm`,
+		},
+		"an identity without rights": {
+			setting("apiserver", `kubelet_client_identity = "custom"`), `(?s)apiserver\.kubelet_client_identity.*no\s+rights\s+by\s+itself`,
+		},
+		"rights of no identity": {
+			setting("apiserver", `kubelet_client_cluster_role = "streams"`), `(?s)apiserver\.kubelet_client_cluster_role.*no\s+effect`,
+		},
 		"no restart at all": {setting("kubelet", `max_parallel_restarts = 0`), `(?s)max_parallel_restarts.*at\s+least\s+1`},
 	}
 	for name, test := range tests {

@@ -40,6 +40,9 @@ func hardeningFailed(doing, name string, err error) diag.Diagnostic {
 		advice = "The cluster's containers run, but an apiserver doesn't: `docker exec NODE crictl ps -a` and its log " +
 			"say why. Nothing was changed."
 	}
+	if role, missing := errors.AsType[*apply.MissingRoleError](err); missing {
+		return missingRole(role)
+	}
 	detail := strings.Join([]string{
 		"While " + doing + " the hardening of kind cluster " + name + ".", advice, "Error: " + err.Error(),
 	}, "\n\n")

@@ -260,6 +260,11 @@ func checkManaged(values map[string]settings.Value, overrides settings.Overrides
 	return append(problemsOf(settings.Check(values), advice), nodeProblemsOf(overrides.Check(values), advice)...)
 }
 
+// checkTogether does the same with all of them.
+func checkTogether(effective map[string]settings.Value) diag.Diagnostics {
+	return problemsOf(settings.CheckTogether(effective), "Change one of the two: ")
+}
+
 // problemsOf shows problems on their attributes. Terraform shows where a top-level attribute is, but not one inside, so
 // that is said.
 func problemsOf(problems []settings.Problem, advice string) diag.Diagnostics {

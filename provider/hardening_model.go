@@ -43,6 +43,7 @@ type hardenedNodeModel struct {
 	Addresses        types.List   `tfsdk:"addresses"`
 	VerifiesKubelets types.Bool   `tfsdk:"verifies_kubelets"`
 	Certificate      types.Object `tfsdk:"kubelet_serving_certificate"`
+	Client           types.Object `tfsdk:"kubelet_client_certificate"`
 }
 
 type certificateModel struct {
@@ -74,6 +75,7 @@ var (
 		"addresses":                   types.ListType{ElemType: types.StringType},
 		"verifies_kubelets":           types.BoolType,
 		"kubelet_serving_certificate": types.ObjectType{AttrTypes: certificateAttributes},
+		"kubelet_client_certificate":  types.ObjectType{AttrTypes: clientAttributes},
 	}
 	hardenedNodesType = types.ObjectType{AttrTypes: hardenedNodeAttributes}
 )
@@ -85,6 +87,9 @@ func (m *hardeningModel) declared(ctx context.Context) (settings.Settings, bool,
 	want := settings.Of(effective)
 	want.Override(overrides)
 	diags := checkManaged(effective, overrides)
+	if known {
+		diags.Append(checkTogether(effective)...)
+	}
 	serving, servingDiags := m.serving(ctx)
 	diags.Append(servingDiags...)
 	restarts := m.maxParallelRestarts()
@@ -213,8 +218,10 @@ func newHardenedNodeModel(observed apply.Observation, node apply.NodeObservation
 		Addresses:        types.ListValueMust(types.StringType, addresses),
 		VerifiesKubelets: types.BoolNull(),
 		Certificate:      newCertificateModel(node.Serving).object(),
+		Client:           types.ObjectNull(clientAttributes),
 	}
 	if node.APIServer != nil {
+		model.Client = newClientModel(observed, node.APIServer).object()
 		model.VerifiesKubelets = types.BoolValue(observed.VerifiesKubelets(node.APIServer))
 	}
 	return model

@@ -48,6 +48,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 		return
 	}
 	steps := apply.Plan(observed, want)
+	warnRole(&resp.Diagnostics, apply.CheckRole(name, observed, want))
 	warnSteps(&resp.Diagnostics, name, steps)
 	if req.State.Raw.IsNull() || len(resp.RequiresReplace) > 0 {
 		return
@@ -115,6 +116,7 @@ func (m *hardeningModel) expect(
 		if contains(steps, apply.RestoreServing, node.Name) {
 			model.Certificate = types.ObjectUnknown(certificateAttributes)
 		}
+		model.Client = expectedClient(model.Client, observed, steps)
 		nodes[node.Name] = model
 	}
 	return m.setNodes(ctx, nodes)

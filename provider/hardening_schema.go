@@ -170,6 +170,7 @@ func hardenedNodesSchema() schema.Attribute {
 						"`kubelet_ca`, and will after its next start. Null on workers.",
 					Computed: true,
 				},
+				"kubelet_client_certificate": clientSchema(),
 				"kubelet_serving_certificate": schema.SingleNestedAttribute{
 					MarkdownDescription: "The certificate that the node's kubelet serves, as a TLS client saw it.",
 					Computed:            true,

@@ -19,12 +19,16 @@ func (r *hardening) ValidateConfig(
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	values, _ := config.managed()
+	values, known := config.managed()
 	overrides, _ := config.overrides()
-	if profile, known := config.declaredProfile(); known {
+	profile, profileKnown := config.declaredProfile()
+	if profileKnown {
 		values = settings.Effective(profile, values)
 	}
 	resp.Diagnostics.Append(checkManaged(values, overrides)...)
+	if known && profileKnown {
+		resp.Diagnostics.Append(checkTogether(values)...)
+	}
 }
 
 // checkVersion refuses what the running cluster's version of Kubernetes lacks.

@@ -15,8 +15,13 @@ func (o Observation) Value(setting settings.Setting, held, effective settings.Va
 	if held == nil {
 		should = effective
 	}
-	if setting.Name == settings.NameVerifyKubelets {
+	switch setting.Name {
+	case settings.NameVerifyKubelets:
 		return o.verification(held, should)
+	case settings.NameKubeletClient:
+		return o.clientIdentity(held, should)
+	case settings.NameKubeletClientRole:
+		return o.clientRole(held, should)
 	}
 	for _, node := range o.Nodes {
 		found, differs := node.differing(setting, should)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/access"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
@@ -19,6 +20,7 @@ type Observation struct {
 	Issuer *x509.Certificate // the CA for kubelet serving certificates; nil if no control plane has it with its key
 	Nodes  []NodeObservation // control planes first
 	Joins  JoinsObservation
+	Policy *access.Policy // what the API's RBAC says; nil if it could not be asked
 }
 
 // NodeObservation is one node's part.
@@ -84,6 +86,7 @@ type APIServerObservation struct {
 	ComponentObservation
 	IssuerCurrent bool // its issuer and the issuer's key are those of the observation
 	BundleCurrent bool // the bundle file of the observation's issuer is there and unchanged
+	Client        KubeletClientObservation
 }
 
 // KubeletCA returns the file that the running apiserver verifies kubelets with, or "".
@@ -151,7 +154,7 @@ func (o Observation) AnyVerifiesKubelets() bool {
 // Begun reports whether an apply has left anything on the cluster that Restore would remove.
 func (o Observation) Begun() bool {
 	for _, node := range o.Nodes {
-		if node.Kubelet.Baseline != nil {
+		if node.Kubelet.Baseline != nil || node.APIServer != nil && node.APIServer.Client.Original != nil {
 			return true
 		}
 		for _, component := range settings.Components() {
@@ -160,5 +163,5 @@ func (o Observation) Begun() bool {
 			}
 		}
 	}
-	return o.Issuer != nil || o.AnyVerifiesKubelets() || o.Joins.begun()
+	return o.Issuer != nil || o.AnyVerifiesKubelets() || o.Joins.begun() || len(ourBindings(o.Policy)) > 0
 }

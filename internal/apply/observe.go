@@ -47,6 +47,10 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 	issuers := make([]issuerFiles, len(target.controlPlanes()))
 
 	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		observation.Policy = observePolicy(groupCtx, target)
+		return nil
+	})
 	for i, node := range target.Nodes {
 		observed := &observation.Nodes[i]
 		*observed = NodeObservation{Name: node.Name(), Role: node.Role(), Addresses: node.Addresses()}
@@ -54,7 +58,12 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 		if node.Role() != cluster.ControlPlane {
 			continue
 		}
-		group.Go(func() error { return observeComponents(groupCtx, node, observed) })
+		group.Go(func() (err error) {
+			if err = observeComponents(groupCtx, node, observed); err == nil {
+				observed.APIServer.Client, err = observeClient(groupCtx, node, observed.APIServer.Running, now)
+			}
+			return err
+		})
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
 	}
 	group.Go(func() (err error) { observation.Joins, err = observeJoins(groupCtx, target); return err })

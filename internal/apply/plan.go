@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -32,6 +33,7 @@ func Plan(observed Observation, want settings.Settings) []Step {
 			steps = append(steps, Step{IssueServing, node.Name, reason})
 		}
 	}
+	steps = append(steps, planClient(observed, want)...)
 	for _, node := range observed.Nodes {
 		if reason := kubeletProblem(node.Kubelet, declaredFields(want, node.Name)); reason != "" {
 			steps = append(steps, Step{ConfigureKubelet, node.Name, reason})
@@ -44,6 +46,8 @@ func Plan(observed Observation, want settings.Settings) []Step {
 			}
 		}
 	}
+	steps = append(steps, planUnbind(observed, declaredIdentity(want),
+		func(c KubeletClientObservation) *x509.Certificate { return c.afterPlan(observed.Time) }, "it is no longer declared")...)
 	for _, node := range observed.Nodes {
 		if !issues && observed.issued(node) {
 			steps = append(steps, Step{RestoreServing, node.Name, "it serves a certificate of kubecomm's, and none is declared"})
@@ -107,6 +111,7 @@ func PlanRestore(observed Observation) []Step {
 	if joinsProblem(observed.Joins, settings.Settings{}) != "" {
 		steps = append(steps, Step{ConfigureJoins, observed.Nodes[0].Name, reason})
 	}
+	steps = append(steps, planRestoreClient(observed, reason)...)
 	for _, component := range slices.Backward(settings.Components()) {
 		for _, node := range observed.Nodes {
 			found := node.component(component)
@@ -120,6 +125,8 @@ func PlanRestore(observed Observation) []Step {
 			steps = append(steps, Step{ConfigureKubelet, node.Name, reason})
 		}
 	}
+	steps = append(steps, planUnbind(observed, nil,
+		func(c KubeletClientObservation) *x509.Certificate { return c.afterRestore(observed.Time) }, reason)...)
 	for _, kind := range []Kind{RestoreServing, RemoveFiles} {
 		for _, node := range observed.Nodes {
 			steps = append(steps, Step{kind, node.Name, reason})

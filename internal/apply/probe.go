@@ -67,7 +67,25 @@ func connectTLS(ctx context.Context, target Target, address netip.AddrPort) (*tl
 }
 
 func readConfigz(ctx context.Context, conn *tls.Conn, address netip.AddrPort) (kubelet.Fields, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address.String()+"/configz", nil)
+	url := "https://" + address.String() + "/configz"
+	response, err := roundTrip(ctx, conn, http.MethodGet, url)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", url, response.Status)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: %w", url, err)
+	}
+	return kubelet.ParseConfigz(body)
+}
+
+// roundTrip sends a request on a connection that is used for nothing else.
+func roundTrip(ctx context.Context, conn *tls.Conn, method, url string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -77,19 +95,11 @@ func readConfigz(ctx context.Context, conn *tls.Conn, address netip.AddrPort) (k
 		}
 	}
 	if err := request.Write(conn); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s %s: %w", method, url, err)
 	}
 	response, err := http.ReadResponse(bufio.NewReader(conn), request)
 	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", request.URL, err)
+		return nil, fmt.Errorf("%s %s: %w", method, url, err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s", request.URL, response.Status)
-	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", request.URL, err)
-	}
-	return kubelet.ParseConfigz(body)
+	return response, nil
 }

@@ -48,20 +48,22 @@ func askReady(ctx context.Context, client apiClient, server instance) error {
 func checkReaches(ctx context.Context, target Target, client apiClient, server instance) error {
 	var group errgroup.Group // without a context of its own: each node may say what is wrong with it
 	for _, peer := range target.Nodes {
-		group.Go(func() error {
-			request := client.CoreV1().RESTClient().Get().Resource("nodes").Name(peer.Name()).SubResource("proxy", "healthz")
-			// DoRaw would keep from us what the apiserver says of the kubelet.
-			if err := request.Do(ctx).Error(); err != nil {
-				return fmt.Errorf("the %s on node %s can't reach the kubelet of node %s: %w",
-					server.container, server.node.Name(), peer.Name(), err)
-			}
-			if err := checkStreams(ctx, client, peer.Name()); err != nil {
-				return fmt.Errorf("through the %s on node %s: %w", server.container, server.node.Name(), err)
-			}
-			return nil
-		})
+		group.Go(func() error { return checkReach(ctx, client, server, peer) })
 	}
 	return group.Wait()
+}
+
+func checkReach(ctx context.Context, client apiClient, server instance, peer Node) error {
+	request := client.CoreV1().RESTClient().Get().Resource("nodes").Name(peer.Name()).SubResource("proxy", "healthz")
+	// DoRaw would keep from us what the apiserver says of the kubelet.
+	if err := request.Do(ctx).Error(); err != nil {
+		return fmt.Errorf("the %s on node %s can't reach the kubelet of node %s: %w",
+			server.container, server.node.Name(), peer.Name(), err)
+	}
+	if err := checkStreams(ctx, client, peer.Name()); err != nil {
+		return fmt.Errorf("through the %s on node %s: %w", server.container, server.node.Name(), err)
+	}
+	return nil
 }
 
 // checkStreams reads a line of a log, and runs a command, in any running container on the node, if there is one.

@@ -99,6 +99,9 @@ func Apply(ctx context.Context, target Target, options Options) (Observation, er
 	if err != nil {
 		return Observation{}, err
 	}
+	if err := CheckRole(target.Name, observed, options.Settings); err != nil {
+		return Observation{}, err
+	}
 	steps := Plan(observed, options.Settings)
 	if len(steps) == 0 {
 		return observed, nil

@@ -60,12 +60,14 @@ const (
 )
 
 func (w *servingWork) stage(ctx context.Context) error {
-	key := cluster.File{Data: w.issued.Key.Reveal(), Mode: privateMode}
-	if err := w.node.WriteFile(ctx, stagedKey, key); err != nil {
+	return stagePair(ctx, w.node, w.issued.Key, w.issued.Certificate)
+}
+
+func stagePair(ctx context.Context, node Node, key pki.PrivateKey, certificate *x509.Certificate) error {
+	if err := node.WriteFile(ctx, stagedKey, cluster.File{Data: key.Reveal(), Mode: privateMode}); err != nil {
 		return err
 	}
-	certificate := cluster.File{Data: pki.EncodeBundle(w.issued.Certificate), Mode: publicMode}
-	return w.node.WriteFile(ctx, stagedCertificate, certificate)
+	return node.WriteFile(ctx, stagedCertificate, cluster.File{Data: pki.EncodeBundle(certificate), Mode: publicMode})
 }
 
 // installPairScript puts both files in place in next to no time, and runs to its end whatever becomes of who started it:
@@ -80,13 +82,15 @@ mv -f -- "$4.kubecomm" "$4"
 rm -f -- "$1" "$3"`
 
 func (w *servingWork) install(ctx context.Context) error {
-	files := w.observed.Files
+	return installPair(ctx, w.node, w.observed.Files.KeyFile, w.observed.Files.CertFile)
+}
+
+func installPair(ctx context.Context, node Node, keyFile, certFile string) error {
 	args := []string{
-		"setsid", "--wait", "sh", "-c", installPairScript, "sh",
-		stagedKey, files.KeyFile, stagedCertificate, files.CertFile,
+		"setsid", "--wait", "sh", "-c", installPairScript, "sh", stagedKey, keyFile, stagedCertificate, certFile,
 	}
-	if _, err := w.node.Run(ctx, cluster.Command{Args: args}); err != nil {
-		return fmt.Errorf("replacing %s and %s on node %s: %w", files.KeyFile, files.CertFile, w.node.Name(), err)
+	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
+		return fmt.Errorf("replacing %s and %s on node %s: %w", keyFile, certFile, node.Name(), err)
 	}
 	return nil
 }

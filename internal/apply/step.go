@@ -14,15 +14,22 @@ type Kind string
 // The kinds of steps, in the order in which a plan has them: certificates come before the flag that makes apiservers
 // insist on them, and go after it. What nodes get that join later comes when those that are there work with it.
 const (
-	CreateIssuer     Kind = "create the CA for kubelet serving certificates"
-	CopyIssuer       Kind = "copy the CA for kubelet serving certificates"
-	IssueServing     Kind = "issue a kubelet serving certificate"
+	CreateIssuer Kind = "create the CA for kubelet serving certificates"
+	CopyIssuer   Kind = "copy the CA for kubelet serving certificates"
+	IssueServing Kind = "issue a kubelet serving certificate"
+
+	BindKubeletClient    Kind = "bind the apiservers' identity at kubelets"
+	IssueKubeletClient   Kind = "issue the apiserver's client certificate for kubelets"
+	RestoreKubeletClient Kind = "put back the apiserver's client certificate for kubelets"
+
 	ConfigureKubelet Kind = "change the kubelet's configuration"
 	ReplaceAPIServer Kind = "replace the kube-apiserver"
 
 	ReplaceControllerManager Kind = "replace the kube-controller-manager"
 	ReplaceScheduler         Kind = "replace the kube-scheduler"
 	ReplaceEtcd              Kind = "replace etcd"
+
+	UnbindKubeletClient Kind = "remove kubecomm's binding of the apiservers' identity at kubelets"
 
 	RestoreServing Kind = "put back the kubelet's serving certificate"
 	ConfigureJoins Kind = "change what kubeadm gives nodes that join later"
@@ -42,7 +49,9 @@ type Effect string
 const (
 	FilesOnly Effect = "files only"
 	Joins     Effect = "nodes that join later have it"
+	Object    Effect = "an object of the API only"
 	Reload    Effect = "the running kubelet takes it up"
+	Dial      Effect = "the running kube-apiserver takes it up with its next connections"
 	Restart   Effect = "the kubelet restarts, its pods go on"
 	Away      Effect = "another takes its place, and it is away for some seconds"
 	Swap      Effect = "another kube-apiserver takes its place while a second one serves"
@@ -78,6 +87,25 @@ var kinds = map[Kind]traits{
 	IssueServing: {
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the previous one",
 		parallel: sideBySide, work: func(j job) work { return &servingWork{job: j} },
+	},
+	BindKubeletClient: {
+		effect: Object, verified: "every kubelet lets the identity in before an apiserver has it",
+		undone:   "the binding is removed, or put back as it was",
+		parallel: oneByOne, work: func(j job) work { return &bindWork{job: j} },
+	},
+	IssueKubeletClient: {
+		effect: Dial, verified: "kubelets let it in, and the apiserver reads logs and runs commands with it",
+		undone:   "the files are put back as they were",
+		parallel: oneByOne, work: func(j job) work { return &issueClientWork{clientWork: clientWork{job: j}} },
+	},
+	RestoreKubeletClient: {
+		effect: Dial, verified: "the apiserver reads logs and runs commands with it",
+		undone:   "the files are put back as they were",
+		parallel: oneByOne, work: func(j job) work { return &restoreClientWork{clientWork{job: j}} },
+	},
+	UnbindKubeletClient: {
+		effect: Object, verified: "no connection is left of who was bound by it", undone: "it is made again",
+		parallel: oneByOne, work: func(j job) work { return &unbindWork{job: j} },
 	},
 	ConfigureKubelet: {
 		effect: Restart, verified: "the kubelet says that it runs with it, and the node is ready",

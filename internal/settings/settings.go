@@ -41,6 +41,10 @@ type Settings struct {
 	ServingSource Source
 	// ServingValidity is the lifetime of a serving certificate.
 	ServingValidity time.Duration
+	// KubeletClient is who apiservers are at kubelets; empty if that is left as it is.
+	KubeletClient ClientIdentity
+	// KubeletClientRole is the ClusterRole that a custom identity is bound to.
+	KubeletClientRole string
 	// Flags are the declared flags of every instance of a control plane component, by name without dashes.
 	Flags map[Component]map[string][]string
 	// Documents are the declared files of apiservers, by the flag that names them.
@@ -137,6 +141,9 @@ func (s Setting) Attribute() string {
 const (
 	NameVerifyKubelets = "apiserver.verify_kubelets"
 	NameServingSource  = "kubelet.serving_certificates.source"
+
+	NameKubeletClient     = "apiserver.kubelet_client_identity"
+	NameKubeletClientRole = "apiserver.kubelet_client_cluster_role"
 )
 
 // Declare gives a setting a value.
@@ -146,6 +153,10 @@ func (s *Settings) Declare(setting Setting, value Value) {
 		s.VerifyKubelets = value.String() == "true"
 	case NameServingSource:
 		s.ServingSource = Source(value.String())
+	case NameKubeletClient:
+		s.KubeletClient = ClientIdentity(value.String())
+	case NameKubeletClientRole:
+		s.KubeletClientRole = value.String()
 	}
 	if setting.Flag != "" {
 		s.SetFlag(setting.Component, setting.Flag, setting.flag(value)...)

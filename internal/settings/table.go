@@ -8,6 +8,9 @@ const (
 	reloads  = "kubelets take up new certificate files while they run"
 	restarts = "kubelets restart, while their pods go on"
 
+	identifies = "apiservers show kubelets the new certificate on their next connections, and end the last of the old " +
+		"ones within five minutes; none restarts"
+
 	toAPIServer = "every client's way to the apiserver"
 	toMetrics   = "what collects metrics → this component"
 	toEtcd      = "apiserver → etcd, and etcd → etcd"

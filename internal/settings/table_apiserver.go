@@ -13,6 +13,30 @@ func apiserverTable() []Setting {
 			Baseline:    Value{"true"},
 		},
 		{
+			Name: NameKubeletClient,
+			Meaning: "Who apiservers are at kubelets, by the certificate that they show there: `kubeadm`, what it was before; " +
+				"`kubelet_api_admin`, a user of no group to whom ClusterRole `system:kubelet-api-admin` is bound, in place of a " +
+				"member of `kubeadm:cluster-admins` or `system:masters`, as clusters have it that were made before Kubernetes " +
+				"1.36; `custom`, a user of kubecomm's to whom `kubelet_client_cluster_role` is bound. The cluster's own CA " +
+				"signs the certificate, and `kubeadm certs renew` goes on renewing it. Anything else that is found shows as " +
+				"`cluster_admin`, `unbound` (nothing lets it in), `refused` (expired, or of another CA) or `unknown`.",
+			Protects:    "apiserver → kubelet, from what a stolen client certificate is good for",
+			TakesEffect: identifies,
+			Form:        Text,
+			check:       oneOf(string(KubeadmIdentity), string(KubeletAPIAdmin), string(CustomIdentity)),
+			Baseline:    Value{string(KubeletAPIAdmin)},
+		},
+		{
+			Name: NameKubeletClientRole,
+			Meaning: "The ClusterRole that `kubelet_client_identity = \"custom\"` is bound to, by a ClusterRoleBinding " +
+				"`kubecomm:apiserver-kubelet-client`. It must be there before the apply, and allow `get` and `create` on " +
+				"`nodes/proxy`, or kubelets would refuse logs and exec.",
+			Protects:    "apiserver → kubelet, from what a stolen client certificate is good for",
+			TakesEffect: identifies,
+			Form:        Text,
+			check:       checkNotEmpty,
+		},
+		{
 			Name: "apiserver.authorization_modes",
 			Meaning: "Who decides what an authenticated client may do, one asked after the other, by " +
 				"`--authorization-mode`. Without `Node` no kubelet could work, and without `RBAC` nobody else.",

@@ -8,8 +8,9 @@ resource "kubecomm_hardening" "staging" {
   cluster = "staging"
 
   apiserver = {
-    verify_kubelets = true
-    tls_min_version = "VersionTLS13"
+    verify_kubelets         = true
+    kubelet_client_identity = "kubelet_api_admin" # and no longer one that may do anything
+    tls_min_version         = "VersionTLS13"
   }
 
   kubelet = {

@@ -1,0 +1,301 @@
+package apply
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/access"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+)
+
+// observePolicy returns nil if the API can't be asked, which is no reason not to look at the rest.
+func observePolicy(ctx context.Context, target Target) *access.Policy {
+	client, err := realInstance(ctx, target.controlPlanes()[0]).client(ctx, target)
+	if err != nil {
+		return nil
+	}
+	defer client.close()
+	roles, err := client.RbacV1().ClusterRoles().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	bindings, err := client.RbacV1().ClusterRoleBindings().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	return &access.Policy{Roles: roles.Items, Bindings: bindings.Items}
+}
+
+// bindWork gives the declared identity its rights at kubelets.
+type bindWork struct {
+	job
+	previous []rbacv1.ClusterRoleBinding // what was there under the names that it writes
+	begun    bool
+}
+
+func (w *bindWork) phases() []phase { return []phase{{"bind the ClusterRole", w.bind}} }
+
+func (w *bindWork) bind(ctx context.Context) error {
+	return w.withBindings(ctx, func(client bindings) (err error) {
+		id := declaredIdentity(w.options.Settings)
+		if w.previous, err = client.existing(ctx, id.binding); err != nil {
+			return err
+		}
+		next := newBinding(id.binding, *id)
+		if len(w.previous) == 0 {
+			w.begun = true
+			return client.create(ctx, next)
+		}
+		current := w.previous[0].DeepCopy()
+		if current.RoleRef != next.RoleRef && !oursByLabel(current) {
+			return fmt.Errorf("ClusterRoleBinding %s binds %s %s, not ClusterRole %s, and isn't kubecomm's: delete it",
+				current.Name, current.RoleRef.Kind, current.RoleRef.Name, id.role)
+		}
+		w.begun = true
+		if current.RoleRef == next.RoleRef {
+			current.Subjects = append(current.Subjects, next.Subjects...)
+			return client.update(ctx, current)
+		}
+		return client.exchange(ctx, next, *id)
+	})
+}
+
+func (w *bindWork) undo(ctx context.Context) error {
+	if !w.begun {
+		return nil
+	}
+	id := declaredIdentity(w.options.Settings)
+	if len(w.previous) == 0 {
+		if err := w.waitOldConnections(ctx); err != nil {
+			return err
+		}
+	}
+	return w.withBindings(ctx, func(client bindings) error {
+		if err := client.remove(ctx, id.binding); err != nil {
+			return err
+		}
+		return client.putBack(ctx, w.previous)
+	})
+}
+
+// unbindWork takes back what kubecomm bound and is no longer declared.
+type unbindWork struct {
+	job
+	previous []rbacv1.ClusterRoleBinding
+}
+
+func (w *unbindWork) phases() []phase {
+	return []phase{
+		{"wait for connections of the former identity to end", w.waitOldConnections},
+		{"remove the binding", w.unbind},
+	}
+}
+
+func (w *unbindWork) unbind(ctx context.Context) error {
+	return w.withBindings(ctx, func(client bindings) error {
+		found, err := client.existing(ctx, kubeadmClientBinding, customClient, exchangeBinding)
+		if err != nil {
+			return err
+		}
+		needed, err := w.neededNow(ctx)
+		if err != nil {
+			return err
+		}
+		for _, binding := range found {
+			if slices.Contains(needed, binding.Name) || !oursByLabel(&binding) {
+				continue
+			}
+			w.previous = append(w.previous, binding)
+			if err := client.remove(ctx, binding.Name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// neededNow looks at what the apiservers show kubelets by now.
+func (w *unbindWork) neededNow(ctx context.Context) ([]string, error) {
+	var certificates []*x509.Certificate
+	for _, node := range w.target.controlPlanes() {
+		flags, err := realInstance(ctx, node).listenerFlags(ctx)
+		if err != nil {
+			return nil, err
+		}
+		client, err := observeClient(ctx, node, flags, w.options.Now())
+		if err != nil {
+			return nil, err
+		}
+		certificates = append(certificates, client.Certificate)
+	}
+	return neededBindings(certificates), nil
+}
+
+func (w *unbindWork) undo(ctx context.Context) error {
+	return w.withBindings(ctx, func(client bindings) error { return client.putBack(ctx, w.previous) })
+}
+
+// oldConnectionLimit is how long an apiserver may use a connection after its client certificate was replaced: it looks at
+// the files every five minutes, and then ends what it opened with others (Kubernetes v1.37.1,
+// staging/src/k8s.io/client-go/transport/cert_rotation.go).
+const oldConnectionLimit = 5*time.Minute + 10*time.Second
+
+// oldConnectionsScript prints the connections of apiservers to kubelets' ports, by both of their ends.
+const oldConnectionsScript = `filter=
+for port; do filter="$filter${filter:+ or }dport = :$port"; done
+ss --no-header --tcp --numeric --processes state established "( $filter )" |
+  awk '/"kube-apiserver"/ { print $3, $4 }' | sort`
+
+// waitOldConnections waits until no connection to a kubelet is left that was open when it began: who has rights by what
+// is about to be removed may still use one of them, and would be refused. An idle one ends after 90 seconds.
+func (j job) waitOldConnections(ctx context.Context) error {
+	ports, err := j.kubeletPorts(ctx)
+	if err != nil {
+		return err
+	}
+	old := map[string][]string{}
+	for _, node := range j.target.controlPlanes() {
+		if old[node.Name()], err = kubeletConnections(ctx, node, ports); err != nil {
+			return err
+		}
+	}
+	begun := time.Now()
+	options := wait.Options{Limit: oldConnectionLimit + time.Minute, Every: time.Second}
+	return wait.Until(ctx, "connections to kubelets to end", options, func(ctx context.Context) error {
+		if time.Since(begun) > oldConnectionLimit {
+			return nil // what is left is younger: those of before were ended
+		}
+		for _, node := range j.target.controlPlanes() {
+			if len(old[node.Name()]) == 0 {
+				continue
+			}
+			open, err := kubeletConnections(ctx, node, ports)
+			if err != nil {
+				return err
+			}
+			old[node.Name()] = slices.DeleteFunc(old[node.Name()], func(c string) bool { return !slices.Contains(open, c) })
+			if left := len(old[node.Name()]); left > 0 {
+				return fmt.Errorf("the apiserver of node %s has %d", node.Name(), left)
+			}
+		}
+		return nil
+	})
+}
+
+func (j job) kubeletPorts(ctx context.Context) ([]string, error) {
+	var ports []string
+	for _, node := range j.target.Nodes {
+		serving, err := currentServing(ctx, node)
+		if err != nil {
+			return nil, err
+		}
+		ports = append(ports, strconv.Itoa(int(serving.Dialled.Port())))
+	}
+	return union(ports), nil
+}
+
+func kubeletConnections(ctx context.Context, node Node, ports []string) ([]string, error) {
+	output, err := node.Run(ctx, cluster.Command{Args: append([]string{"sh", "-c", oldConnectionsScript, "sh"}, ports...)})
+	if err != nil {
+		return nil, fmt.Errorf("looking at connections to kubelets on node %s: %w", node.Name(), err)
+	}
+	return strings.FieldsFunc(string(output), func(r rune) bool { return r == '\n' }), nil
+}
+
+// bindings are the API's ClusterRoleBindings.
+type bindings struct{ apiClient }
+
+func (j job) withBindings(ctx context.Context, do func(bindings) error) error {
+	client, err := realInstance(ctx, j.node).client(ctx, j.target)
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	return do(bindings{client})
+}
+
+// exchangeBinding stands in while a binding is exchanged, whose role can't be changed: without any, kubelets would refuse
+// the apiserver, and remember that for half a minute.
+const exchangeBinding = customClient + ":exchange"
+
+func (b bindings) exchange(ctx context.Context, next *rbacv1.ClusterRoleBinding, id identity) error {
+	if err := b.create(ctx, newBinding(exchangeBinding, id)); err != nil && !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	if err := b.remove(ctx, next.Name); err != nil {
+		return err
+	}
+	if err := b.create(ctx, next); err != nil {
+		return err
+	}
+	return b.remove(ctx, exchangeBinding)
+}
+
+func newBinding(name string, id identity) *rbacv1.ClusterRoleBinding {
+	return &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{managedLabel: managedBy}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: id.role},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: id.user}},
+	}
+}
+
+// existing returns those of the bindings that there are.
+func (b bindings) existing(ctx context.Context, names ...string) ([]rbacv1.ClusterRoleBinding, error) {
+	var found []rbacv1.ClusterRoleBinding
+	for _, name := range names {
+		binding, err := b.RbacV1().ClusterRoleBindings().Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading ClusterRoleBinding %s: %w", name, err)
+		}
+		found = append(found, *binding)
+	}
+	return found, nil
+}
+
+func (b bindings) create(ctx context.Context, binding *rbacv1.ClusterRoleBinding) error {
+	if _, err := b.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("creating ClusterRoleBinding %s: %w", binding.Name, err)
+	}
+	return nil
+}
+
+func (b bindings) update(ctx context.Context, binding *rbacv1.ClusterRoleBinding) error {
+	if _, err := b.RbacV1().ClusterRoleBindings().Update(ctx, binding, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("changing ClusterRoleBinding %s: %w", binding.Name, err)
+	}
+	return nil
+}
+
+func (b bindings) remove(ctx context.Context, name string) error {
+	err := b.RbacV1().ClusterRoleBindings().Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("removing ClusterRoleBinding %s: %w", name, err)
+	}
+	return nil
+}
+
+// putBack makes again what was removed.
+func (b bindings) putBack(ctx context.Context, removed []rbacv1.ClusterRoleBinding) error {
+	var problems error
+	for _, binding := range removed {
+		binding.ObjectMeta = metav1.ObjectMeta{Name: binding.Name, Labels: binding.Labels, Annotations: binding.Annotations}
+		if err := b.create(ctx, &binding); err != nil && !apierrors.IsAlreadyExists(err) {
+			problems = errors.Join(problems, err)
+		}
+	}
+	return problems
+}

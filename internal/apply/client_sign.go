@@ -1,0 +1,111 @@
+package apply
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+)
+
+// signLimit is how long the controller manager may take to sign what was approved.
+const signLimit = 60 * time.Second
+
+// sign has the cluster's CA sign a client certificate, by a CertificateSigningRequest that it approves itself and removes
+// again.
+func (w *issueClientWork) sign(ctx context.Context, request *pki.ClientRequest) (*x509.Certificate, error) {
+	client, err := realInstance(ctx, w.node).client(ctx, w.target)
+	if err != nil {
+		return nil, err
+	}
+	defer client.close()
+	requests := client.CertificatesV1().CertificateSigningRequests()
+	name := customClient + ":" + w.node.Name()
+	remove := func(ctx context.Context) error {
+		if err := requests.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("removing CertificateSigningRequest %s: %w", name, err)
+		}
+		return nil
+	}
+	if err := remove(ctx); err != nil { // that an interrupted apply left
+		return nil, err
+	}
+	created, err := requests.Create(ctx, &certificatesv1.CertificateSigningRequest{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{managedLabel: managedBy}},
+		Spec: certificatesv1.CertificateSigningRequestSpec{
+			Request: request.CSR, SignerName: certificatesv1.KubeAPIServerClientSignerName,
+			Usages: []certificatesv1.KeyUsage{certificatesv1.UsageDigitalSignature, certificatesv1.UsageClientAuth},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("creating CertificateSigningRequest %s: %w", name, err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeLimit)
+		defer cancel()
+		_ = remove(ctx) // or the cluster does, an hour later
+	}()
+	// What is approved is what was created: the resource version goes with it.
+	created.Status.Conditions = append(created.Status.Conditions, certificatesv1.CertificateSigningRequestCondition{
+		Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue, Reason: "Kubecomm",
+		Message: "The apiserver's identity at kubelets, declared in kubecomm_hardening",
+	})
+	if _, err := requests.UpdateApproval(ctx, name, created, metav1.UpdateOptions{}); err != nil {
+		return nil, fmt.Errorf("approving CertificateSigningRequest %s: %w", name, err)
+	}
+	var signed *x509.Certificate
+	what := "the controller manager to sign CertificateSigningRequest " + name
+	err = wait.Until(ctx, what, wait.Options{Limit: signLimit}, func(ctx context.Context) error {
+		found, err := requests.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		for _, condition := range found.Status.Conditions {
+			if condition.Type == certificatesv1.CertificateFailed {
+				return wait.Final(fmt.Errorf("%s: %s", condition.Reason, condition.Message))
+			}
+		}
+		if len(found.Status.Certificate) == 0 {
+			return errors.New("it hasn't signed it yet")
+		}
+		if signed, err = request.Accept(found.Status.Certificate); err != nil {
+			return wait.Final(err)
+		}
+		return nil
+	})
+	return signed, err
+}
+
+// tryKubelet asks a kubelet for something, from a node, with a client certificate, and returns an error unless the kubelet
+// lets the client in. Whether it then finds what was asked for doesn't matter.
+func tryKubelet(ctx context.Context, from Node, address netip.AddrPort, pair tls.Certificate, method, target string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	raw, err := from.Dial(ctx, address.String())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = raw.Close() }()
+	// Whom the kubelet is, other steps prove.
+	conn := tls.Client(raw, &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true}) //nolint:gosec // see above
+	response, err := roundTrip(ctx, conn, method, "https://"+address.String()+target)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
+		return fmt.Errorf("%s %s: %w", method, target, explainRefusal(response))
+	}
+	return nil
+}
