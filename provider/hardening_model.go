@@ -30,6 +30,7 @@ type hardeningModel struct {
 
 	KubeletCA types.String   `tfsdk:"kubelet_ca"`
 	Nodes     types.Map      `tfsdk:"nodes"`
+	Findings  types.List     `tfsdk:"findings"`
 	Timeouts  timeouts.Value `tfsdk:"timeouts"`
 }
 
@@ -161,6 +162,7 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 	if m.Effective.IsNull() || m.Effective.IsUnknown() {
 		m.Effective = m.effectiveAttribute()
 	}
+	m.Findings = findingsAttribute(observed.Findings())
 	nodes := make(map[string]hardenedNodeModel, len(observed.Nodes))
 	for _, node := range observed.Nodes {
 		nodes[node.Name] = newHardenedNodeModel(observed, node)

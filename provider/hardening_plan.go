@@ -62,6 +62,9 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 		plan.Nodes = unknownNodes(plan.Nodes, steps)
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 	}
+	if len(steps) > 0 { // any of which may be the end of a finding
+		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("findings"), types.ListUnknown(findingType))...)
+	}
 }
 
 // unknownNodes leaves open how the nodes will be on which steps are taken.

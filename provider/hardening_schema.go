@@ -66,6 +66,7 @@ func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *
 			etcdGroup:              managedGroupSchema(etcdGroup, "Settings of every etcd."),
 
 			"nodes":    hardenedNodesSchema(),
+			"findings": findingsSchema(),
 			"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Create: true, Read: true, Update: true, Delete: true}),
 		},
 	}

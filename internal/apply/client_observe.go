@@ -40,14 +40,15 @@ func observeClient(ctx context.Context, node Node, running controlplane.Flags, n
 	var problem error
 	// An original that can't be read is nothing to go back to.
 	client.Original, _ = firstCertificate(found[string(baseline)+files.cert].Data)
+	cas, caProblem := pki.ParseBundle(found[files.ca].Data)
+	client.CAs = cas
 	if client.Certificate, problem = firstCertificate(found[files.cert].Data); problem != nil {
 		client.Problem = fmt.Errorf("%s: %w", files.cert, problem)
 		return client, nil
 	}
-	cas, problem := pki.ParseBundle(found[files.ca].Data)
 	switch {
-	case problem != nil:
-		client.Problem = fmt.Errorf("the CA in %q: %w", files.ca, problem)
+	case caProblem != nil:
+		client.Problem = fmt.Errorf("the CA in %q: %w", files.ca, caProblem)
 	case !pki.SignedBy(client.Certificate, cas):
 		client.Problem = fmt.Errorf("%s was signed by %s, which isn't in %s", files.cert, client.Certificate.Issuer, files.ca)
 	case now.After(client.Certificate.NotAfter):

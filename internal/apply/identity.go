@@ -16,9 +16,10 @@ import (
 
 // KubeletClientObservation is who an apiserver is at kubelets, by the file that it reads before each new connection.
 type KubeletClientObservation struct {
-	Certificate *x509.Certificate // nil if there is none
-	Problem     error             // why kubelets refuse it, whoever it names; nil if they don't
-	Original    *x509.Certificate // what it was before kubecomm's first change; nil if there was none
+	Certificate *x509.Certificate   // nil if there is none
+	Problem     error               // why kubelets refuse it, whoever it names; nil if they don't
+	CAs         []*x509.Certificate // that kubelets know clients by
+	Original    *x509.Certificate   // what it was before kubecomm's first change; nil if there was none
 }
 
 // identity is a user whom the apiservers are to be at kubelets.

@@ -9,6 +9,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/access"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/findings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
@@ -33,6 +34,8 @@ type NodeObservation struct {
 	APIServer *APIServerObservation // control planes only
 	// Others are the control plane's other components; not there on workers.
 	Others map[settings.Component]*ComponentObservation
+	// Kubeconfigs are those of a control plane; nil if they could not be looked at.
+	Kubeconfigs []findings.Kubeconfig
 }
 
 // component returns how a component is on the node; nil if it isn't there.

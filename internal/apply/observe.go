@@ -64,6 +64,10 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 			}
 			return err
 		})
+		group.Go(func() error {
+			observed.Kubeconfigs = observeKubeconfigs(groupCtx, node)
+			return nil
+		})
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
 	}
 	group.Go(func() (err error) { observation.Joins, err = observeJoins(groupCtx, target); return err })

@@ -49,3 +49,11 @@ output "staging_is_safe" {
     error_message = "A kubelet of the cluster is not verified."
   }
 }
+
+# A warning of every plan for each thing that was found on paths that kubecomm doesn't change.
+check "nothing_else_was_found" {
+  assert {
+    condition     = length(kubecomm_hardening.staging.findings) == 0
+    error_message = join("\n", [for f in kubecomm_hardening.staging.findings : "${f.path}: ${f.subject}: ${f.problem}"])
+  }
+}
