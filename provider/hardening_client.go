@@ -71,8 +71,8 @@ func (m clientModel) object() types.Object {
 	})
 }
 
-// expectedClient leaves open what steps change: the certificate, or what is bound to whom it names.
-func expectedClient(found types.Object, observed apply.Observation, steps []apply.Step) types.Object {
+// clientAfter leaves open what steps change: the certificate, or what is bound to whom it names.
+func clientAfter(found types.Object, observed apply.Observation, steps []apply.Step) types.Object {
 	changes := slices.ContainsFunc(steps, func(step apply.Step) bool {
 		switch step.Kind {
 		case apply.BindKubeletClient, apply.IssueKubeletClient, apply.RestoreKubeletClient, apply.UnbindKubeletClient:

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
@@ -106,7 +108,7 @@ func sign(t require.TestingT, ca *x509.Certificate, signer *rsa.PrivateKey, subj
 // client's certificate names that it is shown.
 const handshakeScript = `cd "$(mktemp -d)"
 mkfifo open
-openssl s_server -accept 11250 -naccept 1 -Verify 2 -CAfile /etc/kubernetes/pki/ca.crt -nameopt RFC2253 \
+openssl s_server -accept 11250 -Verify 2 -CAfile /etc/kubernetes/pki/ca.crt -nameopt RFC2253 \
   -cert /var/lib/kubelet/pki/kubelet.crt -key /var/lib/kubelet/pki/kubelet.key >shown 2>&1 <>open &
 server=$!
 trap 'nft delete table ip stand-in; kill $server 2>/dev/null || :' EXIT
@@ -117,20 +119,39 @@ for i in $(seq 100); do ! sed -n 's/^depth=0 //p' shown | grep . || exit 0; slee
 cat shown >&2
 exit 1`
 
-// handshake has the apiserver open a connection to a stand-in for the worker's kubelet, by running a command there.
+// handshake has the apiserver open a connection to a stand-in for the worker's kubelet, by running a command there, and
+// returns whom its certificate names.
 func (l hardeningLab) handshake() string {
-	shown := make(chan string, 1)
-	go func() { shown <- l.output(1, handshakeScript) }()
 	pod := strings.TrimSpace(l.kubectl("--namespace kube-system get pods --selector k8s-app=kube-proxy " +
 		"--field-selector spec.nodeName=" + l.name + "-worker --output name"))
-	for {
-		select {
-		case text := <-shown:
-			return strings.TrimSpace(text)
-		default:
-			l.kubectl("--namespace kube-system exec --request-timeout 3s " + pod + " -- true")
+	opened, err := cluster.NewEngine().Open(l.t.Context(), l.name)
+	require.NoError(l.t, err)
+	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
+	defer cancel()
+	var shown []byte
+	group, ctx := errgroup.WithContext(ctx)
+	done := make(chan struct{})
+	group.Go(func() (err error) {
+		defer close(done)
+		shown, err = opened.Nodes()[1].Run(ctx, cluster.Command{Args: []string{"sh", "-ec", handshakeScript}})
+		return err
+	})
+	group.Go(func() error {
+		script := "timeout 3 kubectl --kubeconfig /etc/kubernetes/admin.conf --namespace kube-system exec " + pod + " -- true || :"
+		for {
+			select {
+			case <-done:
+				return nil
+			default:
+				if _, err := opened.Nodes()[0].Run(ctx, cluster.Command{Args: []string{"sh", "-c", script}}); err != nil {
+					return err
+				}
+			}
 		}
-	}
+	})
+	require.NoError(l.t, group.Wait())
+	subject, _, _ := strings.Cut(string(shown), "\n")
+	return subject
 }
 
 // failLater applies an identity together with what only fails later on.

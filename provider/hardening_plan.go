@@ -119,7 +119,7 @@ func (m *hardeningModel) expect(
 		if contains(steps, apply.RestoreServing, node.Name) {
 			model.Certificate = types.ObjectUnknown(certificateAttributes)
 		}
-		model.Client = expectedClient(model.Client, observed, steps)
+		model.Client = clientAfter(model.Client, observed, steps)
 		nodes[node.Name] = model
 	}
 	return m.setNodes(ctx, nodes)

@@ -6,17 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/access"
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
 // observePolicy returns nil if the API can't be asked, which is no reason not to look at the rest.
@@ -77,7 +72,7 @@ func (w *bindWork) undo(ctx context.Context) error {
 	}
 	id := declaredIdentity(w.options.Settings)
 	if len(w.previous) == 0 {
-		if err := w.waitOldConnections(ctx); err != nil {
+		if err := w.waitConnections(ctx, notedConnections); err != nil {
 			return err
 		}
 	}
@@ -97,10 +92,12 @@ type unbindWork struct {
 
 func (w *unbindWork) phases() []phase {
 	return []phase{
-		{"wait for connections of the former identity to end", w.waitOldConnections},
+		{"wait for connections of the former identity to end", w.drain},
 		{"remove the binding", w.unbind},
 	}
 }
+
+func (w *unbindWork) drain(ctx context.Context) error { return w.waitConnections(ctx, oldConnections) }
 
 func (w *unbindWork) unbind(ctx context.Context) error {
 	return w.withBindings(ctx, func(client bindings) error {
@@ -144,73 +141,6 @@ func (w *unbindWork) neededNow(ctx context.Context) ([]string, error) {
 
 func (w *unbindWork) undo(ctx context.Context) error {
 	return w.withBindings(ctx, func(client bindings) error { return client.putBack(ctx, w.previous) })
-}
-
-// oldConnectionLimit is how long an apiserver may use a connection after its client certificate was replaced: it looks at
-// the files every five minutes, and then ends what it opened with others (Kubernetes v1.37.1,
-// staging/src/k8s.io/client-go/transport/cert_rotation.go).
-const oldConnectionLimit = 5*time.Minute + 10*time.Second
-
-// oldConnectionsScript prints the connections of apiservers to kubelets' ports, by both of their ends.
-const oldConnectionsScript = `filter=
-for port; do filter="$filter${filter:+ or }dport = :$port"; done
-ss --no-header --tcp --numeric --processes state established "( $filter )" |
-  awk '/"kube-apiserver"/ { print $3, $4 }' | sort`
-
-// waitOldConnections waits until no connection to a kubelet is left that was open when it began: who has rights by what
-// is about to be removed may still use one of them, and would be refused. An idle one ends after 90 seconds.
-func (j job) waitOldConnections(ctx context.Context) error {
-	ports, err := j.kubeletPorts(ctx)
-	if err != nil {
-		return err
-	}
-	old := map[string][]string{}
-	for _, node := range j.target.controlPlanes() {
-		if old[node.Name()], err = kubeletConnections(ctx, node, ports); err != nil {
-			return err
-		}
-	}
-	begun := time.Now()
-	options := wait.Options{Limit: oldConnectionLimit + time.Minute, Every: time.Second}
-	return wait.Until(ctx, "connections to kubelets to end", options, func(ctx context.Context) error {
-		if time.Since(begun) > oldConnectionLimit {
-			return nil // what is left is younger: those of before were ended
-		}
-		for _, node := range j.target.controlPlanes() {
-			if len(old[node.Name()]) == 0 {
-				continue
-			}
-			open, err := kubeletConnections(ctx, node, ports)
-			if err != nil {
-				return err
-			}
-			old[node.Name()] = slices.DeleteFunc(old[node.Name()], func(c string) bool { return !slices.Contains(open, c) })
-			if left := len(old[node.Name()]); left > 0 {
-				return fmt.Errorf("the apiserver of node %s has %d", node.Name(), left)
-			}
-		}
-		return nil
-	})
-}
-
-func (j job) kubeletPorts(ctx context.Context) ([]string, error) {
-	var ports []string
-	for _, node := range j.target.Nodes {
-		serving, err := currentServing(ctx, node)
-		if err != nil {
-			return nil, err
-		}
-		ports = append(ports, strconv.Itoa(int(serving.Dialled.Port())))
-	}
-	return union(ports), nil
-}
-
-func kubeletConnections(ctx context.Context, node Node, ports []string) ([]string, error) {
-	output, err := node.Run(ctx, cluster.Command{Args: append([]string{"sh", "-c", oldConnectionsScript, "sh"}, ports...)})
-	if err != nil {
-		return nil, fmt.Errorf("looking at connections to kubelets on node %s: %w", node.Name(), err)
-	}
-	return strings.FieldsFunc(string(output), func(r rune) bool { return r == '\n' }), nil
 }
 
 // bindings are the API's ClusterRoleBindings.

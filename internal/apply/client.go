@@ -44,16 +44,20 @@ func (w *clientWork) keep(ctx context.Context) error {
 	}
 	w.files = files
 	w.reached = map[string]bool{}
-	for node, err := range w.reach(ctx) {
+	// No other connections than for this are opened here: they would be of an identity that is about to go.
+	before := w.ofEveryKubelet(ctx, func(ctx context.Context, client apiClient, _ instance, peer Node) error {
+		return checkExec(ctx, client, peer.Name())
+	})
+	for node, err := range before {
 		w.reached[node] = err == nil
 	}
 	return keep(ctx, w.node, w.files.key, w.files.cert)
 }
 
-// reach has the apiserver talk to every kubelet, and returns by node what went wrong. It runs a command on each, for
-// which an apiserver always opens a new connection.
-func (w *clientWork) reach(ctx context.Context) map[string]error {
-	found := map[string]error{}
+// ofEveryKubelet has the apiserver do something with every kubelet, and returns by node what went wrong.
+func (w *clientWork) ofEveryKubelet(
+	ctx context.Context, do func(context.Context, apiClient, instance, Node) error,
+) map[string]error {
 	server := realInstance(ctx, w.node)
 	client, err := server.client(ctx, w.target)
 	if err == nil {
@@ -64,12 +68,13 @@ func (w *clientWork) reach(ctx context.Context) map[string]error {
 	for i, peer := range w.target.Nodes {
 		group.Go(func() error {
 			if errs[i] = err; err == nil {
-				errs[i] = checkReach(ctx, client, server, peer)
+				errs[i] = do(ctx, client, server, peer)
 			}
 			return nil
 		})
 	}
 	_ = group.Wait()
+	found := map[string]error{}
 	for i, peer := range w.target.Nodes {
 		found[peer.Name()] = errs[i]
 	}
@@ -87,7 +92,7 @@ func (w *clientWork) waitReaches(ctx context.Context) error {
 			return errors.New("it may not have read the files yet")
 		}
 		var problems error
-		for node, err := range w.reach(ctx) {
+		for node, err := range w.ofEveryKubelet(ctx, checkReach) {
 			if w.reached[node] {
 				problems = errors.Join(problems, err)
 			}
@@ -100,6 +105,9 @@ func (w *clientWork) waitReaches(ctx context.Context) error {
 func (w *clientWork) undo(ctx context.Context) error {
 	if w.files.cert == "" {
 		return nil
+	}
+	if err := recordConnections(ctx, w.target, w.node); err != nil {
+		return err
 	}
 	if err := takeBack(ctx, w.node, w.files.key, w.files.cert); err != nil {
 		return err
@@ -168,6 +176,9 @@ func (w *issueClientWork) stage(ctx context.Context) error {
 // install exchanges both files in next to no time. An apiserver that reads them in between fails to connect, for a
 // second at most.
 func (w *issueClientWork) install(ctx context.Context) error {
+	if err := recordConnections(ctx, w.target, w.node); err != nil {
+		return err
+	}
 	return installPair(ctx, w.node, w.files.key, w.files.cert)
 }
 
@@ -184,6 +195,9 @@ func (w *restoreClientWork) phases() []phase {
 }
 
 func (w *restoreClientWork) putBack(ctx context.Context) error {
+	if err := recordConnections(ctx, w.target, w.node); err != nil {
+		return err
+	}
 	return baseline.restore(ctx, w.node, w.files.key, w.files.cert)
 }
 

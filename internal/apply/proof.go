@@ -68,25 +68,44 @@ func checkReach(ctx context.Context, client apiClient, server instance, peer Nod
 
 // checkStreams reads a line of a log, and runs a command, in any running container on the node, if there is one.
 func checkStreams(ctx context.Context, client apiClient, nodeName string) error {
-	pods, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.Set{"spec.nodeName": nodeName, "status.phase": string(corev1.PodRunning)}.String(),
-	})
-	if err != nil {
+	pod, container, err := containerOn(ctx, client, nodeName)
+	if err != nil || pod == nil {
 		return err
-	}
-	pod, container := someContainer(pods.Items)
-	if pod == nil {
-		return nil
 	}
 	lines := int64(1)
 	options := &corev1.PodLogOptions{Container: container, TailLines: &lines}
 	if err := client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Do(ctx).Error(); err != nil {
 		return fmt.Errorf("reading the log of pod %s on node %s: %w", pod.Name, nodeName, err)
 	}
+	return runIn(ctx, client, pod, container)
+}
+
+// checkExec runs a command alone, for which an apiserver opens a connection that it uses for nothing else.
+func checkExec(ctx context.Context, client apiClient, nodeName string) error {
+	pod, container, err := containerOn(ctx, client, nodeName)
+	if err != nil || pod == nil {
+		return err
+	}
+	return runIn(ctx, client, pod, container)
+}
+
+func runIn(ctx context.Context, client apiClient, pod *corev1.Pod, container string) error {
 	if err := tryExec(ctx, client, pod, container); err != nil {
-		return fmt.Errorf("exec into pod %s on node %s: %w", pod.Name, nodeName, err)
+		return fmt.Errorf("exec into pod %s on node %s: %w", pod.Name, pod.Spec.NodeName, err)
 	}
 	return nil
+}
+
+// containerOn returns any container that runs on the node; nil if none does.
+func containerOn(ctx context.Context, client apiClient, nodeName string) (*corev1.Pod, string, error) {
+	pods, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.Set{"spec.nodeName": nodeName, "status.phase": string(corev1.PodRunning)}.String(),
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	pod, container := someContainer(pods.Items)
+	return pod, container, nil
 }
 
 // someContainer prefers pods that no swap touches.
