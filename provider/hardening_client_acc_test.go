@@ -40,7 +40,7 @@ func TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted(t *test
 			holds(at("nodes", name+"-worker", "kubelet_client_certificate"), knownvalue.Null()),
 		}
 	}
-	resource.Test(t, resource.TestCase{
+	resource.ParallelTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(&testClock{now: time.Now()}),
 		PreCheck: func() {
 			lab.create()

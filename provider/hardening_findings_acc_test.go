@@ -38,8 +38,7 @@ check "nothing_was_found" {
 			"problem": knownvalue.StringRegexp(regexp.MustCompile("^" + problem + "$")),
 		})
 	}
-	noOtherCertificate := " isn't on: clients without a certificate are let in"
-	resource.Test(t, resource.TestCase{
+	resource.ParallelTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(&testClock{now: time.Now()}),
 		PreCheck:                 lab.create,
 		Steps: []resource.TestStep{
@@ -60,12 +59,14 @@ check "nothing_was_found" {
 				ConfigStateChecks: []statecheck.StateCheck{holds(at("findings"), knownvalue.ListExact([]knownvalue.Check{
 					finding(toKubelet, "ServiceAccount default/scraper",
 						"may get nodes/proxy, by ClusterRole scrape and ClusterRoleBinding scrape, and so run commands in every pod"),
-					finding(toEtcd, "etcd"+node, "--client-cert-auth"+noOtherCertificate),
+					finding(toEtcd, "etcd"+node,
+						"neither --client-cert-auth nor --trusted-ca-file is set: clients without a certificate are let in"),
 					finding(toEtcd, "kube-apiserver"+node, "--etcd-certfile isn't set: etcd is shown no client certificate"),
 					finding(toEtcd, "kube-apiserver"+node, "--etcd-keyfile isn't set: etcd is shown no client certificate"),
 					finding("controller manager → apiserver", "/etc/kubernetes/controller-manager.conf"+node,
 						`its client certificate names user "system:kube-scheduler" with groups \[\], to be "system:kube-controller-manager" with \[\]`),
-					finding("etcd → etcd", "etcd"+node, "--peer-client-cert-auth"+noOtherCertificate),
+					finding("etcd → etcd", "etcd"+node,
+						"--peer-client-cert-auth isn't on: that clients need a certificate hangs on --peer-trusted-ca-file alone"),
 					finding("kubelet → apiserver", "/etc/kubernetes/kubelet.conf"+node, "insecure-skip-tls-verify is on: any server is believed"),
 					finding("scheduler → apiserver", "/etc/kubernetes/scheduler.conf"+node,
 						"it trusts the CA CN=front-proxy-ca with the SHA-256 fingerprint [0-9a-f]{64}, which isn't the cluster's CA"),
@@ -110,7 +111,7 @@ func (l hardeningLab) mendKubeconfigs() {
 func (l hardeningLab) letAnyoneIntoEtcd() {
 	l.onControlPlane(`cd /etc/kubernetes
 edit() { sed "$2" "manifests/$1" >edited && mv edited "manifests/$1"; }
-edit etcd.yaml 's/--client-cert-auth=true/--client-cert-auth=false/; s/--peer-client-cert-auth=true/--peer-client-cert-auth=false/'
+edit etcd.yaml '/--client-cert-auth=/d; /--trusted-ca-file=/d; s/--peer-client-cert-auth=true/--peer-client-cert-auth=false/'
 edit kube-apiserver.yaml '/--etcd-certfile=/d; /--etcd-keyfile=/d'
 ` + fmt.Sprintf(stopContainer, settings.Etcd) + "\n" + fmt.Sprintf(stopContainer, settings.APIServer))
 	l.eventually("etcd and the apiserver to run with what was edited", func(observed apply.Observation, err error) error {
@@ -122,8 +123,8 @@ edit kube-apiserver.yaml '/--etcd-certfile=/d; /--etcd-keyfile=/d'
 		case len(observed.Nodes[0].APIServer.Running["etcd-certfile"]) > 0:
 			return errors.New("the apiserver runs as before")
 		}
-		if value, _ := observed.Nodes[0].Others[settings.Etcd].Running.Get("client-cert-auth"); value != "false" {
-			return fmt.Errorf("etcd runs with --client-cert-auth=%s", value)
+		if value, _ := observed.Nodes[0].Others[settings.Etcd].Running.Get("peer-client-cert-auth"); value != "false" {
+			return fmt.Errorf("etcd runs with --peer-client-cert-auth=%s", value)
 		}
 		return nil
 	})

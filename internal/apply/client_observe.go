@@ -11,9 +11,12 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 )
 
-// clientFiles are those that an apiserver reads before each new connection to a kubelet, and the CA that kubelets know
-// its clients by, which in kubeadm's clusters is the apiserver's own.
-type clientFiles struct{ cert, key, ca string }
+// clientFiles are those that an apiserver reads before each new connection to a kubelet.
+type clientFiles struct{ cert, key string }
+
+// clusterCAFile is the CA that kubelets know their clients by in kubeadm's clusters (Kubernetes v1.37.1,
+// cmd/kubeadm/app/componentconfigs/kubelet.go). The apiserver's own clients may be of others besides.
+const clusterCAFile = "/etc/kubernetes/pki/ca.crt"
 
 var errNoClientCertificate = errors.New("it is started without --kubelet-client-certificate and --kubelet-client-key")
 
@@ -22,7 +25,6 @@ func clientFilesOf(flags controlplane.Flags) (clientFiles, bool) {
 	var files clientFiles
 	files.cert, _ = flags.Get("kubelet-client-certificate")
 	files.key, _ = flags.Get("kubelet-client-key")
-	files.ca, _ = flags.Get("client-ca-file")
 	return files, files.cert != "" && files.key != ""
 }
 
@@ -32,7 +34,7 @@ func observeClient(ctx context.Context, node Node, running controlplane.Flags, n
 	if !given {
 		return KubeletClientObservation{Problem: errNoClientCertificate}, nil
 	}
-	found, err := node.ReadFiles(ctx, files.cert, string(baseline)+files.cert, files.ca)
+	found, err := node.ReadFiles(ctx, files.cert, string(baseline)+files.cert, clusterCAFile)
 	if err != nil {
 		return KubeletClientObservation{}, err
 	}
@@ -40,7 +42,7 @@ func observeClient(ctx context.Context, node Node, running controlplane.Flags, n
 	var problem error
 	// An original that can't be read is nothing to go back to.
 	client.Original, _ = firstCertificate(found[string(baseline)+files.cert].Data)
-	cas, caProblem := pki.ParseBundle(found[files.ca].Data)
+	cas, caProblem := pki.ParseBundle(found[clusterCAFile].Data)
 	client.CAs = cas
 	if client.Certificate, problem = firstCertificate(found[files.cert].Data); problem != nil {
 		client.Problem = fmt.Errorf("%s: %w", files.cert, problem)
@@ -48,9 +50,9 @@ func observeClient(ctx context.Context, node Node, running controlplane.Flags, n
 	}
 	switch {
 	case caProblem != nil:
-		client.Problem = fmt.Errorf("the CA in %q: %w", files.ca, caProblem)
+		client.Problem = fmt.Errorf("the CA in %s: %w", clusterCAFile, caProblem)
 	case !pki.SignedBy(client.Certificate, cas):
-		client.Problem = fmt.Errorf("%s was signed by %s, which isn't in %s", files.cert, client.Certificate.Issuer, files.ca)
+		client.Problem = fmt.Errorf("%s was signed by %s, which isn't in %s", files.cert, client.Certificate.Issuer, clusterCAFile)
 	case now.After(client.Certificate.NotAfter):
 		client.Problem = fmt.Errorf("%s expired on %s", files.cert, client.Certificate.NotAfter.Format(time.DateOnly))
 	}

@@ -16,19 +16,28 @@ func Etcd(node string, flags controlplane.Flags) []Finding {
 	}
 	subject := "etcd on " + node
 	check := func(path, auth, ca, listen string) []Finding {
-		var problems []string
-		if value, _ := flags.Get(auth); !on(value) {
-			problems = append(problems, fmt.Sprintf("--%s isn't on: clients without a certificate are let in", auth))
-		}
-		if value, _ := flags.Get(ca); value == "" {
-			problems = append(problems, fmt.Sprintf("--%s isn't set: clients' certificates can't be verified", ca))
-		}
-		return toFindings(path, subject, append(problems, notHTTPS(flags, listen)...))
+		return toFindings(path, subject, append(unverified(flags, auth, ca), notHTTPS(flags, listen)...))
 	}
 	return slices.Concat(
 		check(toEtcd, "client-cert-auth", "trusted-ca-file", "listen-client-urls"),
 		check(betweenEtcds, "peer-client-cert-auth", "peer-trusted-ca-file", "listen-peer-urls"),
 	)
+}
+
+// unverified judges two flags either of which makes etcd insist on a client certificate (etcd client/pkg v3.6.13,
+// transport/listener.go, ServerConfig).
+func unverified(flags controlplane.Flags, auth, ca string) []string {
+	authValue, _ := flags.Get(auth)
+	caValue, _ := flags.Get(ca)
+	switch {
+	case !on(authValue) && caValue == "":
+		return []string{fmt.Sprintf("neither --%s nor --%s is set: clients without a certificate are let in", auth, ca)}
+	case !on(authValue):
+		return []string{fmt.Sprintf("--%s isn't on: that clients need a certificate hangs on --%s alone", auth, ca)}
+	case caValue == "":
+		return []string{fmt.Sprintf("--%s isn't set: clients are let in with a certificate of any CA that the system trusts", ca)}
+	}
+	return nil
 }
 
 // EtcdClient judges how an apiserver connects to etcd, by the flags of its process.

@@ -95,21 +95,24 @@ func TestEtcdAndItsClientsMustVerifyEachOther(t *testing.T) {
 		"as kubeadm makes etcd":          {process: "etcd"},
 		"as kubeadm makes the apiserver": {process: "kube-apiserver"},
 		"clients need no certificate": {
-			"etcd", map[string]string{"client-cert-auth": "false"}, toEtcd, "--client-cert-auth isn't on: clients without a certificate are let in",
+			"etcd", map[string]string{"client-cert-auth": "", "trusted-ca-file": ""}, toEtcd,
+			"neither --client-cert-auth nor --trusted-ca-file is set: clients without a certificate are let in",
 		},
-		"nothing is said of clients' certificates": {
-			"etcd", map[string]string{"client-cert-auth": ""}, toEtcd, "--client-cert-auth isn't on: clients without a certificate are let in",
+		"clients need one by one flag only": {
+			"etcd", map[string]string{"client-cert-auth": "false"}, toEtcd,
+			"--client-cert-auth isn't on: that clients need a certificate hangs on --trusted-ca-file alone",
 		},
-		"peers need no certificate": {
+		"peers need one by one flag only": {
 			"etcd", map[string]string{"peer-client-cert-auth": "0"}, betweenEtcds,
-			"--peer-client-cert-auth isn't on: clients without a certificate are let in",
+			"--peer-client-cert-auth isn't on: that clients need a certificate hangs on --peer-trusted-ca-file alone",
 		},
 		"no CA for clients": {
-			"etcd", map[string]string{"trusted-ca-file": ""}, toEtcd, "--trusted-ca-file isn't set: clients' certificates can't be verified",
+			"etcd", map[string]string{"trusted-ca-file": ""}, toEtcd,
+			"--trusted-ca-file isn't set: clients are let in with a certificate of any CA that the system trusts",
 		},
 		"no CA for peers": {
 			"etcd", map[string]string{"peer-trusted-ca-file": ""}, betweenEtcds,
-			"--peer-trusted-ca-file isn't set: clients' certificates can't be verified",
+			"--peer-trusted-ca-file isn't set: clients are let in with a certificate of any CA that the system trusts",
 		},
 		"plain text for some": {
 			"etcd", map[string]string{"listen-client-urls": "https://127.0.0.1:2379,http://172.18.0.2:2379"}, toEtcd,
