@@ -21,9 +21,12 @@ var others = map[string][]test{
 	settings.NameServingSource:              {hardens, verifies},
 	"kubelet.serving_certificates.validity": {hardens, verifies},
 	"kubelet.max_parallel_restarts":         {{"provider", "TestADeclarationBecomesFlagsAndFields"}},
+	settings.NameKubeletClient:              {narrows},
+	settings.NameKubeletClientRole:          {narrows},
 }
 
 var (
 	hardens  = test{"provider", "TestAccHardeningAppliesRenewsRepairsAndReverts"}
 	verifies = test{"tests/e2e", "TestTheApiserverVerifiesKubelets"}
+	narrows  = test{"provider", "TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted"}
 )
