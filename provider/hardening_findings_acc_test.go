@@ -48,9 +48,9 @@ check "nothing_was_found" {
 			},
 			{
 				PreConfig: func() {
+					lab.letAnyoneIntoEtcd() // first, because components read their files again if they can't reach the API for long
 					lab.grantNodeProxy()
 					lab.spoilKubeconfigs()
-					lab.letAnyoneIntoEtcd()
 				},
 				Config: config,
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
@@ -97,8 +97,9 @@ func (l hardeningLab) spoilKubeconfigs() {
 mkdir spoilt
 cp -a controller-manager.conf scheduler.conf kubelet.conf spoilt/
 other=$(base64 -w 0 pki/front-proxy-ca.crt)
-certificate=$(grep client-certificate-data: scheduler.conf)
-sed -i "s|^.*client-certificate-data:.*|$certificate|" controller-manager.conf
+for field in client-certificate-data client-key-data; do
+  sed -i "s|^.*$field:.*|$(grep $field: scheduler.conf)|" controller-manager.conf
+done
 sed -i "s|certificate-authority-data:.*|certificate-authority-data: $other|; s|server: https:|server: http:|" scheduler.conf
 sed -i 's|certificate-authority-data:.*|insecure-skip-tls-verify: true|' kubelet.conf`)
 }
@@ -126,6 +127,10 @@ edit kube-apiserver.yaml '/--etcd-certfile=/d; /--etcd-keyfile=/d'
 		if value, _ := observed.Nodes[0].Others[settings.Etcd].Running.Get("peer-client-cert-auth"); value != "false" {
 			return fmt.Errorf("etcd runs with --peer-client-cert-auth=%s", value)
 		}
+		if steps := apply.Plan(observed, settings.Of(nil)); len(steps) > 0 {
+			return fmt.Errorf("not everything runs again: %v", steps)
+		}
 		return nil
 	})
+	l.waitReady()
 }
