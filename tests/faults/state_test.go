@@ -14,16 +14,18 @@ import (
 )
 
 // files are, by node, the permissions, owner and digest of every file that was there before kubecomm and that it changes. Of
-// control planes, also what ConfigMaps hold.
+// control planes, also what ConfigMaps hold, and who is bound to a ClusterRole.
 type files map[string]string
 
 const filesScript = `for file in /etc/kubernetes/manifests/*.yaml /var/lib/kubelet/config.yaml \
-  /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet.key; do
+  /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet.key /etc/kubernetes/pki/apiserver-kubelet-client.*; do
   [ ! -e "$file" ] || echo "$(stat --format '%n %a %U %G' -- "$file") $(sha256sum <"$file")"
 done
 [ ! -e /etc/kubernetes/admin.conf ] || kubectl --kubeconfig /etc/kubernetes/admin.conf --namespace kube-system \
   get configmaps kubeadm-config kubelet-config kubecomm-baseline --ignore-not-found \
-  --output jsonpath='{range .items[*]}{.metadata.name}: {.data}{"\n"}{end}'`
+  --output jsonpath='{range .items[*]}{.metadata.name}: {.data}{"\n"}{end}'
+[ ! -e /etc/kubernetes/admin.conf ] || kubectl --kubeconfig /etc/kubernetes/admin.conf get clusterrolebindings \
+  --output jsonpath='{range .items[*]}{.metadata.name}: {.roleRef.name} {.subjects}{"\n"}{end}'`
 
 func (s *suite) readFiles(ctx context.Context, t *testing.T) files {
 	t.Helper()

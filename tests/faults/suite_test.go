@@ -164,13 +164,20 @@ func (s *suite) observe(ctx context.Context, t *testing.T) apply.Observation {
 	return observed
 }
 
-// everything is a declaration that takes a step of every kind.
+// everything is a declaration that takes steps of every kind that loses no request on a single control plane: etcd alone
+// would.
 func everything() settings.Settings {
-	want := settings.Defaults()
-	want.SetFlag(settings.APIServer, "tls-min-version", "VersionTLS12")
-	want.SetFlag(settings.Scheduler, "tls-min-version", "VersionTLS12")
-	want.KubeletFields = map[string]any{"tlsMinVersion": "VersionTLS12"}
-	return want
+	return settings.Of(map[string]settings.Value{
+		"kubelet.serving_certificates.source": {string(settings.DedicatedCA)},
+		"apiserver.verify_kubelets":           {"true"},
+		settings.NameKubeletClient:            {string(settings.CustomIdentity)},
+		settings.NameKubeletClientRole:        {"system:kubelet-api-admin"},
+		"apiserver.tls_min_version":           {"VersionTLS12"},
+		"apiserver.anonymous_paths":           {"/livez", "/readyz", "/healthz"},
+		"kubelet.tls_min_version":             {"VersionTLS12"},
+		"controller_manager.tls_min_version":  {"VersionTLS12"},
+		"scheduler.tls_min_version":           {"VersionTLS12"},
+	})
 }
 
 // heard is what an apply in this process reported.
