@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +27,9 @@ const (
 	printer = "printer" // the pod whose log is followed, and in which a command is run
 )
 
+// observers is how many there are: one outside, and one on every node.
+func (b *bed) observers() int { return 1 + len(b.cluster.Nodes()) }
+
 // deploy puts into the cluster what observers look at, an observer on every node, and on the worker a pod that prints.
 func (b *bed) deploy(ctx context.Context, program []byte) error {
 	if err := b.createObjects(ctx); err != nil {
@@ -37,7 +41,7 @@ func (b *bed) deploy(ctx context.Context, program []byte) error {
 			if err := node.WriteFile(groupCtx, programFile, cluster.File{Data: program, Mode: 0o755}); err != nil {
 				return err
 			}
-			return b.startPod(groupCtx, observerPod(node.Name()))
+			return b.startPod(groupCtx, observerPod(node.Name(), b.observers()))
 		})
 	}
 	group.Go(func() error { return b.startPod(groupCtx, printerPod(b.worker().Name())) })
@@ -82,8 +86,8 @@ func (b *bed) createObjects(ctx context.Context) error {
 }
 
 // observerPod takes the node's root, because the folder that it writes to is root's.
-func observerPod(node string) *corev1.Pod {
-	pod := podOn(node, account+"-on-"+node, programFile, recordsFile)
+func observerPod(node string, observers int) *corev1.Pod {
+	pod := podOn(node, account+"-on-"+node, programFile, recordsFile, strconv.Itoa(observers))
 	root, kind := int64(0), corev1.HostPathDirectory
 	pod.Spec.ServiceAccountName = account
 	pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: &root}

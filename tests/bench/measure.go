@@ -68,7 +68,7 @@ func measure(ctx context.Context, b *bed, requests int) (result, error) {
 func (b *bed) observe(ctx context.Context, group *errgroup.Group) []place {
 	outside := &local{title: "outside, through the kubeconfig's port"}
 	writer := &local{title: fmt.Sprintf("outside, writing every %s", beatPace)}
-	group.Go(func() error { return outside.observe(ctx, b.config) })
+	group.Go(func() error { return outside.observe(ctx, b.config, b.observers()) })
 	group.Go(func() error { return writer.write(ctx, b.config) })
 	for _, session := range b.sessions(outside.keep) {
 		group.Go(func() error { session.run(ctx); return nil })

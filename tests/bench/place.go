@@ -35,8 +35,8 @@ type local struct {
 }
 
 // observe runs an observer here until the context ends.
-func (l *local) observe(ctx context.Context, config *rest.Config) error {
-	return observer.Run(ctx, config, l.keep)
+func (l *local) observe(ctx context.Context, config *rest.Config, observers int) error {
+	return observer.Run(ctx, config, observers, l.keep)
 }
 
 func (l *local) keep(record observer.Record) {

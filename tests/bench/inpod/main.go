@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 
 	"k8s.io/client-go/rest"
 
@@ -14,18 +15,22 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: inpod FILE")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: inpod FILE OBSERVERS")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1]); err != nil {
+	observers, err := strconv.Atoi(os.Args[2])
+	if err == nil {
+		err = run(os.Args[1], observers)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
 // run finds the service's address where client-go looks for it: in the variables that the kubelet sets.
-func run(path string) error {
+func run(path string, observers int) error {
 	config, err := rest.InClusterConfig()
 	if err != nil {
 		return err
@@ -36,7 +41,7 @@ func run(path string) error {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	lines := json.NewEncoder(file)
-	err = observer.Run(ctx, config, func(record observer.Record) {
+	err = observer.Run(ctx, config, observers, func(record observer.Record) {
 		if err := lines.Encode(record); err != nil {
 			cancel(err)
 		}

@@ -26,14 +26,17 @@ const (
 	QuietWatch = "watch of what never changes"
 )
 
-// pace keeps all observers together from being a load: a new connection costs a client and an apiserver several
-// milliseconds of a processor each.
-const pace = 40 * time.Millisecond
+// together is how many requests a second all observers make. A new connection costs a client and an apiserver several
+// milliseconds of a processor each, and observers that are a load would measure themselves.
+const together = 75
+
+// paceOf is the time between two requests of one of so many observers.
+func paceOf(observers int) time.Duration { return time.Duration(observers) * time.Second / together }
 
 const configMaps = "/api/v1/namespaces/" + Namespace + "/configmaps"
 
-// Run observes until the context ends. Each record is given to keep, one at a time.
-func Run(ctx context.Context, config *rest.Config, keep func(Record)) error {
+// Run observes until the context ends, as one of so many observers. Each record is given to keep, one at a time.
+func Run(ctx context.Context, config *rest.Config, observers int, keep func(Record)) error {
 	// Held connections are those of an ordinary client: one, over HTTP/2, for all of them.
 	held, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -46,7 +49,7 @@ func Run(ctx context.Context, config *rest.Config, keep func(Record)) error {
 		keep(record)
 	}
 	client, err := steady.Start(ctx, steady.Options{
-		Config: config, Pace: pace, Request: steady.Get(configMaps + "/" + Quiet),
+		Config: config, Pace: paceOf(observers), Request: steady.Get(configMaps + "/" + Quiet),
 		Keep: func(answer steady.Answer) { keepOne(Record{Answer: &answer}) },
 	})
 	if err != nil {
