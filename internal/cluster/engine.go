@@ -99,6 +99,7 @@ func newNode(container nodes.Node) (*Node, error) {
 		return nil, fmt.Errorf("reading its role: %s", outputOf(err))
 	}
 	node := &Node{name: container.String(), role: Role(role), container: container}
+	node.shell.start = node.startShell
 	if role == constants.ExternalLoadBalancerNodeRoleValue {
 		return node, nil
 	}

@@ -46,5 +46,8 @@ func newCommandError(node, command, stderr string, err error) *CommandError {
 	if exit, ok := errors.AsType[*exec.ExitError](failure.Err); ok {
 		failure.Code = exit.ExitCode()
 	}
+	if status, ok := errors.AsType[statusError](failure.Err); ok {
+		failure.Code = int(status)
+	}
 	return failure
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -35,6 +36,7 @@ type Node struct {
 	role      Role
 	addresses []netip.Addr
 	container nodes.Node
+	shell     shell
 }
 
 // Name is the container's name, which kind also makes the Kubernetes node's name.
@@ -54,18 +56,42 @@ type Command struct {
 }
 
 // Run runs a command on the node as root and returns its standard output. A failure is a *CommandError. The command is
-// ended inside the node when the context's deadline has passed, or after two minutes: cancelling the context alone ends
-// only the engine's client.
+// ended inside the node when the context's deadline has passed, or after two minutes: cancelling the context alone leaves
+// it to itself.
 func (n *Node) Run(ctx context.Context, command Command) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
-	err := n.exec(ctx, command, &stdout, &stderr)
+	input, more, err := readInput(command.Stdin)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the input of %s: %w", command.Args[0], err)
+	case more != nil:
+		err = n.exec(ctx, Command{command.Args, more}, &stdout, &stderr)
+	default:
+		err = n.limited(ctx, command.Args, func(ctx context.Context, args []string) error {
+			return n.shell.run(ctx, args, input, &stdout, &stderr)
+		})
+	}
+	if ended, ok := errors.AsType[*CommandError](err); ok { // what ran was the shell
+		return nil, newCommandError(n.name, command.Args[0], ended.Stderr, ended.Err)
+	}
 	if err != nil {
 		return nil, newCommandError(n.name, command.Args[0], stderr.String(), err)
 	}
 	return stdout.Bytes(), nil
 }
 
+// exec runs a command by a process of the engine's.
 func (n *Node) exec(ctx context.Context, command Command, stdout, stderr io.Writer) error {
+	return n.limited(ctx, command.Args, func(ctx context.Context, args []string) error {
+		return n.execUnlimited(ctx, Command{args, command.Stdin}, stdout, stderr)
+	})
+}
+
+// limited has a command end in time, inside the node and here.
+func (n *Node) limited(ctx context.Context, args []string, run func(context.Context, []string) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	limit := commandLimit
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
@@ -74,8 +100,7 @@ func (n *Node) exec(ctx context.Context, command Command, stdout, stderr io.Writ
 	ctx, cancel := context.WithTimeoutCause(ctx, limit+cutLimit, fmt.Errorf("the node didn't end a command after %s", limit))
 	defer cancel()
 	seconds := strconv.Itoa(int(math.Ceil(limit.Seconds())))
-	command.Args = append([]string{"timeout", "--kill-after=5", seconds}, command.Args...)
-	return n.execUnlimited(ctx, command, stdout, stderr)
+	return run(ctx, append([]string{"timeout", "--kill-after=5", seconds}, args...))
 }
 
 func (n *Node) execUnlimited(ctx context.Context, command Command, stdout, stderr io.Writer) error {
@@ -98,4 +123,9 @@ func (n *Node) execUnlimited(ctx context.Context, command Command, stdout, stder
 		return err
 	}
 	return nil
+}
+
+func (n *Node) startShell() (*stream, error) {
+	command := Command{Args: []string{"bash", "-c", shellScript}}
+	return n.attach(context.Background(), n.execUnlimited, command, func(err error) error { return err })
 }
