@@ -60,13 +60,23 @@ func (w *staticPodWork) verify(ctx context.Context) error {
 	running := instance{node: w.node, container: string(w.component)}
 	err := w.waitHealthy(ctx, running)
 	if err == nil && w.component == settings.Etcd {
-		server := realInstance(ctx, w.node)
-		return waitReady(ctx, w.target, server, manifestFile) // again: it isn't without etcd
+		return w.waitAPI(ctx)
 	}
 	if err != nil {
 		err = fmt.Errorf("%w\nThe end of its log:\n%s", err, lastLog(ctx, running))
 	}
 	return err
+}
+
+// waitAPI waits until the apiserver is ready again: it isn't without etcd.
+func (w *staticPodWork) waitAPI(ctx context.Context) error {
+	server := realInstance(ctx, w.node)
+	client, err := server.client(ctx, w.target)
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	return waitReady(ctx, client, server, manifestFile)
 }
 
 func (w *staticPodWork) waitHealthy(ctx context.Context, running instance) error {

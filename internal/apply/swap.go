@@ -187,17 +187,22 @@ func (s *swap) waitProved(ctx context.Context, server instance, file string) err
 	if err := waitRuns(ctx, server, file, manifest.Flags()); err != nil {
 		return err
 	}
+	client, err := server.client(ctx, s.target)
+	if err != nil {
+		return err
+	}
+	defer client.close()
 	// Often it can do the latter a second before it calls itself ready.
 	group, ctx := errgroup.WithContext(ctx)
 	var ready atomic.Pointer[time.Time]
 	group.Go(func() error {
-		err := waitReady(ctx, s.target, server, file)
+		err := waitReady(ctx, client, server, file)
 		if now := time.Now(); err == nil {
 			ready.Store(&now)
 		}
 		return err
 	})
-	group.Go(func() error { return waitReaches(ctx, s.target, server, &ready) })
+	group.Go(func() error { return waitReaches(ctx, s.target, client, server, &ready) })
 	return group.Wait()
 }
 
@@ -216,12 +221,7 @@ func waitRuns(ctx context.Context, server instance, file string, want controlpla
 	})
 }
 
-func waitReady(ctx context.Context, target Target, server instance, file string) error {
-	client, err := server.client(ctx, target)
-	if err != nil {
-		return err
-	}
-	defer client.close()
+func waitReady(ctx context.Context, client apiClient, server instance, file string) error {
 	what := fmt.Sprintf("%s on node %s to be ready", server.container, server.node.Name())
 	return wait.Until(ctx, what, wait.Options{Limit: startLimit, Every: proofPause}, func(ctx context.Context) error {
 		err := askReady(ctx, client, server)
@@ -239,12 +239,9 @@ func waitReady(ctx context.Context, target Target, server instance, file string)
 const reachLimit = time.Minute
 
 // waitReaches waits until the instance reaches every kubelet, up to reachLimit from when it was ready.
-func waitReaches(ctx context.Context, target Target, server instance, ready *atomic.Pointer[time.Time]) error {
-	client, err := server.client(ctx, target)
-	if err != nil {
-		return err
-	}
-	defer client.close()
+func waitReaches(
+	ctx context.Context, target Target, client apiClient, server instance, ready *atomic.Pointer[time.Time],
+) error {
 	what := fmt.Sprintf("%s on node %s to reach every kubelet", server.container, server.node.Name())
 	options := wait.Options{Limit: startLimit + reachLimit, Every: proofPause}
 	return wait.Until(ctx, what, options, func(ctx context.Context) error {
