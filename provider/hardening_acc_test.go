@@ -53,9 +53,12 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 	}
 	const floor = "tls_min_version = \"" + newVersion + "\""
 	apiserverFloor, kubeletFloor := at("apiserver", "tls_min_version"), at("kubelet", "tls_min_version")
-	kubelet := func(validity, more string) string {
-		return fmt.Sprintf("  kubelet = {\n    serving_certificates = { validity = %q }\n    %s\n  }\n", validity, more)
+	certificates := func(certificates, more string) string {
+		return fmt.Sprintf("  kubelet = {\n    serving_certificates = { %s }\n    %s\n  }\n", certificates, more)
 	}
+	kubelet := func(validity, more string) string { return certificates(fmt.Sprintf("validity = %q", validity), more) }
+	rotated := certificates(`validity = "43200m", rotate_when_changed = "2"`, floor) + "  apiserver = { " + floor + " }\n"
+	rotatedCA := statecheck.CompareValue(compare.ValuesDiffer())
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(clock),
 		PreCheck:                 lab.create,
@@ -111,6 +114,18 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 				ConfigStateChecks: []statecheck.StateCheck{
 					holds(apiserverFloor, knownvalue.StringExact(newVersion)),
 					holds(kubeletFloor, knownvalue.StringExact(newVersion)),
+					rotatedCA.AddStateValue(hardeningAddress, at("kubelet_ca")),
+				},
+			},
+			{
+				Config: config(rotated),
+				ConfigPlanChecks: updates(
+					changes(at("kubelet", "serving_certificates", "rotate_when_changed"), knownvalue.Null(), knownvalue.StringExact("2")),
+				),
+				ConfigStateChecks: []statecheck.StateCheck{
+					holds(served("verified"), knownvalue.Bool(true)),
+					holds(served("issuer"), knownvalue.StringExact("SERIALNUMBER=2,CN=kubelet-serving-ca,OU="+name)),
+					rotatedCA.AddStateValue(hardeningAddress, at("kubelet_ca")),
 				},
 			},
 			{
@@ -158,6 +173,7 @@ func TestAccHardeningRefusesBadInput(t *testing.T) {
 		"a validity without a unit":      {serving(`validity = "8760"`), `(?s)"8760"\s+is not a duration`},
 		"a validity that is too short":   {serving(`validity = "10m"`), `(?s)10m is out\s+of bounds`},
 		"a validity that outlives a CA":  {serving(`validity = "100000h"`), `(?s)100000h is\s+out of bounds`},
+		"a rotation by an empty text":    {serving(`rotate_when_changed = ""`), `(?s)rotate_when_changed.*between\s+1\s+and\s+64`},
 		"a switch that is not a boolean": {setting("apiserver", `verify_kubelets = "maybe"`), `(?s)a bool is required`},
 		"a version of TLS that is too old": {
 			setting("apiserver", `tls_min_version = "VersionTLS11"`), `(?s)apiserver\.tls_min_version.*"VersionTLS11"\s+is\s+none\s+of`,

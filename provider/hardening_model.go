@@ -37,6 +37,7 @@ type hardeningModel struct {
 type servingModel struct {
 	Source   types.String `tfsdk:"source"`
 	Validity types.String `tfsdk:"validity"`
+	Rotation types.String `tfsdk:"rotate_when_changed"`
 }
 
 type hardenedNodeModel struct {
@@ -57,7 +58,9 @@ type certificateModel struct {
 }
 
 var (
-	servingAttributes = map[string]attr.Type{"source": types.StringType, "validity": types.StringType}
+	servingAttributes = map[string]attr.Type{
+		"source": types.StringType, "validity": types.StringType, "rotate_when_changed": types.StringType,
+	}
 	kubeletAttributes = withManaged(kubeletGroup, map[string]attr.Type{
 		"serving_certificates":  types.ObjectType{AttrTypes: servingAttributes},
 		"max_parallel_restarts": types.Int64Type,
@@ -94,7 +97,8 @@ func (m *hardeningModel) declared(ctx context.Context) (settings.Settings, bool,
 	serving, servingDiags := m.serving(ctx)
 	diags.Append(servingDiags...)
 	restarts := m.maxParallelRestarts()
-	if diags.HasError() || !known || !overridesKnown || restarts.IsUnknown() || serving.Validity.IsUnknown() {
+	if diags.HasError() || !known || !overridesKnown || restarts.IsUnknown() || serving.Validity.IsUnknown() ||
+		serving.Rotation.IsUnknown() {
 		return want, false, diags
 	}
 	validity, err := settings.ParseValidity(serving.Validity.ValueString())
@@ -103,6 +107,7 @@ func (m *hardeningModel) declared(ctx context.Context) (settings.Settings, bool,
 		return want, false, diags
 	}
 	want.ServingValidity = validity
+	want.CAGeneration = serving.Rotation.ValueString()
 	want.KubeletRestarts = int(restarts.ValueInt64())
 	return want, true, diags
 }
@@ -111,7 +116,8 @@ func (m *hardeningModel) declared(ctx context.Context) (settings.Settings, bool,
 func (m *hardeningModel) serving(ctx context.Context) (servingModel, diag.Diagnostics) {
 	certificates := attribute[types.Object](m.Kubelet, "serving_certificates")
 	if certificates.IsNull() || certificates.IsUnknown() {
-		return servingModel{Source: types.StringUnknown(), Validity: types.StringUnknown()}, nil
+		unknown := types.StringUnknown()
+		return servingModel{Source: unknown, Validity: unknown, Rotation: unknown}, nil
 	}
 	var serving servingModel
 	diags := certificates.As(ctx, &serving, basetypes.ObjectAsOptions{})
@@ -147,8 +153,9 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 	m.Kubelet = types.ObjectValueMust(kubeletAttributes,
 		m.observedManaged(kubeletGroup, observed, map[string]attr.Value{
 			"serving_certificates": types.ObjectValueMust(servingAttributes, map[string]attr.Value{
-				"source":   source,
-				"validity": observedValidity(serving.Validity, observed),
+				"source":              source,
+				"validity":            observedValidity(serving.Validity, observed),
+				"rotate_when_changed": m.observedRotation(serving, observed),
 			}),
 			"max_parallel_restarts": m.maxParallelRestarts(),
 			perNodeAttribute:        m.observedNodeKubelets(observed),
@@ -189,6 +196,23 @@ func (m *hardeningModel) observedSource(held types.String, observed apply.Observ
 		return types.StringNull()
 	}
 	return types.StringValue(string(settings.DedicatedCA))
+}
+
+// observedRotation returns what the CA was asked for by, where that is declared, or imported.
+func (m *hardeningModel) observedRotation(held servingModel, observed apply.Observation) types.String {
+	effective, _ := m.effectiveValues()
+	generation := observed.Generation()
+	switch {
+	case held.Rotation.IsNull() && m.Profile.IsNull() && generation != "": // imported
+		return types.StringValue(generation)
+	case held.Rotation.IsNull() || held.Rotation.IsUnknown():
+		return types.StringNull()
+	case effective[settings.NameServingSource] == nil || observed.Issuer == nil:
+		return held.Rotation // nobody issues, or a new CA is due anyway
+	case generation == "":
+		return types.StringNull()
+	}
+	return types.StringValue(generation)
 }
 
 // observedValidity returns the lifetime of the first verified certificate that differs from the one in state, or else

@@ -120,8 +120,9 @@ func kubeletSchema() schema.Attribute {
 func defaultCertificates() types.Object {
 	defaults := settings.Defaults()
 	return types.ObjectValueMust(servingAttributes, map[string]attr.Value{
-		"source":   types.StringNull(),
-		"validity": types.StringValue(settings.FormatValidity(defaults.ServingValidity)),
+		"source":              types.StringNull(),
+		"validity":            types.StringValue(settings.FormatValidity(defaults.ServingValidity)),
+		"rotate_when_changed": types.StringNull(),
 	})
 }
 
@@ -139,6 +140,11 @@ func servingSchema() map[string]schema.Attribute {
 			Computed:            true,
 			Default:             stringdefault.StaticString(settings.FormatValidity(defaults.ServingValidity)),
 			Validators:          []validator.String{validityValidator{}},
+		},
+		"rotate_when_changed": schema.StringAttribute{
+			MarkdownDescription: settings.Describe(settings.NameRotation),
+			Optional:            true,
+			Validators:          []validator.String{stringvalidator.UTF8LengthBetween(1, settings.MaxCAGeneration)},
 		},
 	}
 }

@@ -17,7 +17,8 @@ import (
 // apiserverWork gives a control plane's apiserver the declared flags, all of them by one swap.
 type apiserverWork struct {
 	job
-	swap swap
+	swap   swap
+	bundle []byte // that kubelets are to be verified by; nil if none
 }
 
 func (w *apiserverWork) phases() []phase {
@@ -43,6 +44,9 @@ func (w *apiserverWork) writeDocuments(ctx context.Context) error {
 		return nil
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	if w.bundle != nil {
+		group.Go(func() error { return writeBundle(ctx, w.node, w.bundle) })
+	}
 	for _, document := range w.options.Settings.Documents {
 		group.Go(func() error {
 			return w.node.WriteFile(ctx, documentFile(document), cluster.File{Data: document.Data, Mode: documentMode})
@@ -58,12 +62,20 @@ const documentMode = 0o600
 func rebaseManifest(
 	ctx context.Context, j job, component settings.Component, declared controlplane.Flags,
 ) (previous, next cluster.File, err error) {
+	desired := func(found *ComponentObservation) controlplane.Flags { return desiredFlags(component, found, declared) }
+	return rebaseFlags(ctx, j, component, managedFlags(component, declared), desired)
+}
+
+// rebaseFlags does the same with all of the managed flags that are desired.
+func rebaseFlags(
+	ctx context.Context, j job, component settings.Component, managed []string,
+	desire func(*ComponentObservation) controlplane.Flags,
+) (previous, next cluster.File, err error) {
 	node, path := j.node, manifestOf(component)
 	file, err := readKept(ctx, node, path)
 	if err != nil {
 		return previous, next, err
 	}
-	managed := managedFlags(component, declared)
 	found := j.observed.component(component)
 	later := !file.saved && found != nil && found.Baseline != nil
 	if later {
@@ -78,9 +90,8 @@ func rebaseManifest(
 	if err != nil {
 		return previous, next, err
 	}
-	desired := desiredFlags(component, &observed, declared)
 	data, err := controlplane.Rebase(
-		file.original.Data, file.current.Data, string(component), managed, desired)
+		file.original.Data, file.current.Data, string(component), managed, desire(&observed))
 	if err != nil {
 		return previous, next, fmt.Errorf("%s on node %s: %w", path, node.Name(), err)
 	}
@@ -100,16 +111,18 @@ func (w *apiserverWork) declared(ctx context.Context) (controlplane.Flags, error
 	case !want.VerifyKubelets:
 		return declaredFlags(want, settings.APIServer, nil), nil
 	}
-	ca, err := readIssuer(ctx, w.target)
+	trusted, err := trustedCAs(ctx, w.job)
 	if err != nil {
 		return nil, err
 	}
-	return declaredFlags(want, settings.APIServer, pki.EncodeBundle(ca.Certificate)), nil
+	w.bundle = pki.EncodeBundle(trusted...)
+	return declaredFlags(want, settings.APIServer, w.bundle), nil
 }
 
-// undo ends a swap that is under way, and goes back by another if one was finished.
+// undo ends a swap that is under way, and goes back by another if one was finished. What it goes back to need not be what
+// was there before the apply: where an earlier step replaced the apiserver too, its own undo does the rest.
 func (w *apiserverWork) undo(ctx context.Context) error {
-	previous, err := checkpoint.read(ctx, w.node, manifestFile)
+	kept, err := checkpoint.read(ctx, w.node, manifestFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -123,6 +136,10 @@ func (w *apiserverWork) undo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	previous := w.swap.previous
+	if previous.Data == nil { // it didn't come that far
+		previous = current
+	}
 	if string(current.Data) != string(previous.Data) {
 		var back swap
 		if err := back.between(w.job, current, previous); err != nil {
@@ -133,6 +150,9 @@ func (w *apiserverWork) undo(ctx context.Context) error {
 				return fmt.Errorf("%s: %w", phase.name, err)
 			}
 		}
+	}
+	if string(previous.Data) != string(kept.Data) {
+		return nil
 	}
 	return takeBack(ctx, w.node, manifestFile)
 }

@@ -6,7 +6,6 @@ import (
 	"path"
 	"strings"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
@@ -29,9 +28,10 @@ const (
 // bundleFile names the file that apiservers verify kubelets with after its content. A process that was started with the
 // name has therefore loaded the content, and another content needs another process: apiservers before 1.36 never
 // reload the file (feature gate ClientsAllowCARotation).
-func bundleFile(ca *pki.CA) string { return bundleFileOf(pki.EncodeBundle(ca.Certificate)) }
+func bundleFile(bundle []byte) string { return contentFile(bundleName, "crt", bundle) }
 
-func bundleFileOf(bundle []byte) string { return contentFile("kubelet-ca", "crt", bundle) }
+// bundleName begins the names of such files.
+const bundleName = "kubelet-ca"
 
 // documentFile names a file that settings become in the same way. It may be that apiservers reload such a file; the name
 // tells nevertheless what runs.

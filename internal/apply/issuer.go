@@ -20,11 +20,10 @@ type issuerWork struct {
 	job
 	issuer func(context.Context, job) (*pki.CA, error)
 	ca     *pki.CA
-	bundle string
 }
 
 func newIssuer(_ context.Context, j job) (*pki.CA, error) {
-	return pki.NewCA(j.target.Name, j.options.Now())
+	return pki.NewGeneration(j.target.Name, j.options.Settings.CAGeneration, j.options.Now())
 }
 
 func existingIssuer(ctx context.Context, j job) (*pki.CA, error) { return readIssuer(ctx, j.target) }
@@ -37,28 +36,25 @@ func (w *issuerWork) keep(ctx context.Context) (err error) {
 	if w.ca, err = w.issuer(ctx, w.job); err != nil {
 		return err
 	}
-	w.bundle = bundleFile(w.ca)
-	return checkpoint.save(ctx, w.node, w.bundle, issuerKeyFile, issuerCertFile)
+	return checkpoint.save(ctx, w.node, issuerKeyFile, issuerCertFile)
 }
 
-// write writes the certificate last, because an issuer counts from then on.
+// write writes the certificate last, because an issuer counts from then on, and takes a former one away first, because it
+// would not go with the key. Nobody needs that one any more: apiservers have the CAs that they trust in files of their own.
 func (w *issuerWork) write(ctx context.Context) error {
-	certificate := cluster.File{Data: pki.EncodeBundle(w.ca.Certificate), Mode: publicMode}
-	if err := w.node.WriteFile(ctx, w.bundle, certificate); err != nil {
+	if err := w.node.Remove(ctx, issuerCertFile); err != nil {
 		return err
 	}
 	key := cluster.File{Data: w.ca.Key.Reveal(), Mode: privateMode}
 	if err := w.node.WriteFile(ctx, issuerKeyFile, key); err != nil {
 		return err
 	}
+	certificate := cluster.File{Data: pki.EncodeBundle(w.ca.Certificate), Mode: publicMode}
 	return w.node.WriteFile(ctx, issuerCertFile, certificate)
 }
 
 func (w *issuerWork) undo(ctx context.Context) error {
-	if w.bundle == "" {
-		return nil
-	}
-	return rollBack(ctx, w.node, w.bundle, issuerKeyFile, issuerCertFile)
+	return rollBack(ctx, w.node, issuerKeyFile, issuerCertFile)
 }
 
 // readIssuer takes the issuer from the first control plane that has it whole, as Observe does.

@@ -21,7 +21,7 @@ func TestANodeThatJoinedLaterGoesBackToWhatItWouldHaveHadBefore(t *testing.T) {
 		joined := hardened(t).Nodes[0]
 		joined.Name = "dev-control-plane2"
 		joined.APIServer = &APIServerObservation{
-			ComponentObservation: ComponentObservation{Running: floor, Manifest: floor}, IssuerCurrent: true, BundleCurrent: true,
+			ComponentObservation: ComponentObservation{Running: floor, Manifest: floor}, IssuerCurrent: true,
 		}
 		joined.Others = map[settings.Component]*ComponentObservation{settings.Scheduler: {Running: floor, Manifest: floor}}
 		observed.Nodes[0].Others = map[settings.Component]*ComponentObservation{settings.Scheduler: {

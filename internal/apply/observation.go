@@ -88,32 +88,26 @@ func (c *ComponentObservation) before() controlplane.Flags {
 type APIServerObservation struct {
 	ComponentObservation
 	IssuerCurrent bool // its issuer and the issuer's key are those of the observation
-	BundleCurrent bool // the bundle file of the observation's issuer is there and unchanged
+	Trust         TrustObservation
 	Client        KubeletClientObservation
 }
 
 // KubeletCA returns the file that the running apiserver verifies kubelets with, or "".
-func (a *APIServerObservation) KubeletCA() string {
-	file, _ := a.Running.Get(kubeletCAFlag)
-	return file
-}
-
-// bundle is the issuer as apiservers get it, or nil.
-func (o Observation) bundle() []byte {
-	if o.Issuer == nil {
-		return nil
-	}
-	return pki.EncodeBundle(o.Issuer)
-}
+func (a *APIServerObservation) KubeletCA() string { return a.Trust.File }
 
 // VerifiesKubelets reports whether the running apiserver verifies kubelets against the issuer, and will after its next
 // start.
 func (o Observation) VerifiesKubelets(a *APIServerObservation) bool {
-	if o.Issuer == nil || !a.BundleCurrent {
-		return false
+	return o.Issuer != nil && a.Trust.has(o.Issuer) && ours(a.Trust.File) &&
+		slices.Equal(a.Manifest[kubeletCAFlag], a.Running[kubeletCAFlag])
+}
+
+// Generation is what the issuer was asked for by, or empty.
+func (o Observation) Generation() string {
+	if o.Issuer == nil {
+		return ""
 	}
-	file := []string{bundleFileOf(o.bundle())}
-	return slices.Equal(a.Running[kubeletCAFlag], file) && slices.Equal(a.Manifest[kubeletCAFlag], file)
+	return pki.Generation(o.Issuer)
 }
 
 // AnyIssued reports whether any kubelet serves a certificate of the issuer's.

@@ -59,9 +59,13 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 			continue
 		}
 		group.Go(func() (err error) {
-			if err = observeComponents(groupCtx, node, observed); err == nil {
-				observed.APIServer.Client, err = observeClient(groupCtx, node, observed.APIServer.Running, now)
+			if err = observeComponents(groupCtx, node, observed); err != nil {
+				return err
 			}
+			if observed.APIServer.Client, err = observeClient(groupCtx, node, observed.APIServer.Running, now); err != nil {
+				return err
+			}
+			observed.APIServer.Trust, err = observeTrust(groupCtx, node, observed.APIServer.Running)
 			return err
 		})
 		group.Go(func() error {
@@ -75,11 +79,11 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 		return Observation{}, fmt.Errorf("observing cluster %s: %w", target.Name, err)
 	}
 	observation.fillBaselines()
-	return judge(ctx, target, observation, issuers)
+	return judge(observation, issuers), nil
 }
 
 // judge compares what the nodes hold with each other: which issuer counts, and who agrees with it.
-func judge(ctx context.Context, target Target, observation Observation, issuers []issuerFiles) (Observation, error) {
+func judge(observation Observation, issuers []issuerFiles) Observation {
 	var issuer issuerFiles
 	for _, files := range issuers {
 		if files.complete() {
@@ -92,18 +96,8 @@ func judge(ctx context.Context, target Target, observation Observation, issuers 
 	if issuer.certificate != nil {
 		roots = append(roots, issuer.certificate)
 	}
-	for i, node := range target.controlPlanes() {
-		state := observation.Nodes[i].APIServer
-		state.IssuerCurrent = issuers[i].equal(issuer)
-		if issuer.certificate == nil {
-			continue
-		}
-		bundle := observation.bundle()
-		file, err := node.ReadFile(ctx, bundleFileOf(bundle))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return Observation{}, err
-		}
-		state.BundleCurrent = err == nil && string(file.Data) == string(bundle)
+	for i := range issuers {
+		observation.Nodes[i].APIServer.IssuerCurrent = issuers[i].equal(issuer)
 	}
 	for i := range observation.Nodes {
 		serving := &observation.Nodes[i].Serving
@@ -111,7 +105,7 @@ func judge(ctx context.Context, target Target, observation Observation, issuers 
 			serving.Problem = pki.VerifyServing(serving.Chain, roots, serving.Dialled.Addr(), observation.Time)
 		}
 	}
-	return observation, nil
+	return observation
 }
 
 // observeKubelet looks at a kubelet's files, and asks it what it serves and runs with.

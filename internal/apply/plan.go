@@ -18,20 +18,12 @@ import (
 // Plan returns the steps that bring a cluster from what was observed to what is declared: none if it is there already.
 func Plan(observed Observation, want settings.Settings) []Step {
 	issues := want.ServingSource == settings.DedicatedCA
-	issuerProblem := issuerProblem(observed)
-	var steps []Step
+	issuerProblem := issuerProblem(observed, want)
+	var steps, issued []Step
 	if issues {
 		steps = planIssuer(observed, issuerProblem)
-	}
-	for _, node := range observed.Nodes {
-		if !issues {
-			break
-		}
-		if issuerProblem != "" {
-			steps = append(steps, Step{IssueServing, node.Name, "the CA is new"})
-		} else if reason := servingProblem(node, want, observed.Time); reason != "" {
-			steps = append(steps, Step{IssueServing, node.Name, reason})
-		}
+		issued = planServing(observed, want, issuerProblem)
+		steps = append(append(steps, planTrust(observed, issuerProblem, issued)...), issued...)
 	}
 	steps = append(steps, planClient(observed, want)...)
 	for _, node := range observed.Nodes {
@@ -65,7 +57,7 @@ func componentProblems(
 		return nil
 	}
 	newIssuer := component == settings.APIServer && want.VerifyKubelets && issuerProblem != ""
-	bundle := observed.bundle()
+	bundle := observed.bundle(want)
 	if newIssuer {
 		bundle = nil
 	}
@@ -76,8 +68,7 @@ func componentProblems(
 		return append([]string{"the CA is new"}, flagProblems(found, desired, names)...)
 	}
 	problems := flagProblems(found, desired, names)
-	if component == settings.APIServer && len(problems) == 0 && slices.ContainsFunc(desired[kubeletCAFlag], ours) &&
-		!node.APIServer.BundleCurrent {
+	if component == settings.APIServer && len(problems) == 0 && node.APIServer.Trust.Changed {
 		problems = append(problems, changedSince(kubeletCAFlag, found.Running[kubeletCAFlag]))
 	}
 	if component == settings.APIServer && len(problems) == 0 {
@@ -144,21 +135,37 @@ func planIssuer(observed Observation, problem string) []Step {
 			steps = append(steps, Step{CreateIssuer, node.Name, problem})
 		case problem != "":
 			steps = append(steps, Step{CopyIssuer, node.Name, "every control plane has it, so that any of them can be lost"})
-		case !node.APIServer.IssuerCurrent || !node.APIServer.BundleCurrent:
+		case !node.APIServer.IssuerCurrent:
 			steps = append(steps, Step{CopyIssuer, node.Name, "its files are missing or differ"})
 		}
 	}
 	return steps
 }
 
-func issuerProblem(observed Observation) string {
+func issuerProblem(observed Observation, want settings.Settings) string {
 	switch {
 	case observed.Issuer == nil:
 		return "no control plane has it with its key"
 	case !observed.Time.Before(pki.RenewAfter(observed.Issuer)):
 		return "two thirds of its life are over"
+	case want.CAGeneration != "" && want.CAGeneration != pki.Generation(observed.Issuer):
+		return fmt.Sprintf("a new one is asked for by rotate_when_changed = %q", want.CAGeneration)
 	}
 	return ""
+}
+
+func planServing(observed Observation, want settings.Settings, issuerProblem string) []Step {
+	var steps []Step
+	for _, node := range observed.Nodes {
+		reason := servingProblem(node, want, observed.Time)
+		if issuerProblem != "" {
+			reason = "the CA is new"
+		}
+		if reason != "" {
+			steps = append(steps, Step{IssueServing, node.Name, reason})
+		}
+	}
+	return steps
 }
 
 // servingProblem says why a node needs a new serving certificate; empty if it doesn't.
@@ -206,7 +213,7 @@ func declaredFlags(want settings.Settings, component settings.Component, bundle 
 	flags := controlplane.Flags{}
 	maps.Copy(flags, want.Flags[component])
 	if component == settings.APIServer && want.VerifyKubelets && bundle != nil {
-		flags[kubeletCAFlag] = []string{bundleFileOf(bundle)}
+		flags[kubeletCAFlag] = []string{bundleFile(bundle)}
 	}
 	if component == settings.APIServer {
 		for flag, document := range want.Documents {

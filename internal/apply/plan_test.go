@@ -24,7 +24,7 @@ func stock() Observation {
 	node := func(name string, role cluster.Role, address string) NodeObservation {
 		return NodeObservation{
 			Name: name, Role: role, Addresses: []netip.Addr{netip.MustParseAddr(address)},
-			Serving: ServingObservation{Problem: refused},
+			Serving: ServingObservation{Problem: refused, Dialled: netip.AddrPortFrom(netip.MustParseAddr(address), 10250)},
 		}
 	}
 	first := node("dev-control-plane", cluster.ControlPlane, "172.18.0.2")
@@ -37,25 +37,34 @@ func hardened(t *testing.T) Observation {
 	t.Helper()
 	ca, err := pki.NewCA("dev", planTime)
 	require.NoError(t, err)
+	return hardenedBy(t, ca)
+}
+
+func hardenedBy(t *testing.T, ca *pki.CA) Observation {
+	t.Helper()
 	o := stock()
 	o.Issuer = ca.Certificate
-	file := bundleFile(ca)
+	file := bundleFile(pki.EncodeBundle(ca.Certificate))
 	o.Nodes[0].APIServer = &APIServerObservation{
 		ComponentObservation: ComponentObservation{
 			Running: controlplane.Flags{kubeletCAFlag: {file}}, Manifest: controlplane.Flags{kubeletCAFlag: {file}},
 			Baseline: controlplane.Flags{},
 		},
-		IssuerCurrent: true, BundleCurrent: true,
+		IssuerCurrent: true, Trust: TrustObservation{File: file, Certificates: []*x509.Certificate{ca.Certificate}},
 	}
 	for i := range o.Nodes {
-		issued, err := ca.IssueServing(pki.ServingRequest{
-			Node: o.Nodes[i].Name, Addresses: o.Nodes[i].Addresses,
-			Lifetime: settings.Defaults().ServingValidity, Now: planTime,
-		})
-		require.NoError(t, err)
-		o.Nodes[i].Serving = ServingObservation{Chain: []*x509.Certificate{issued.Certificate}}
+		o.Nodes[i].issue(t, ca)
 	}
 	return o
+}
+
+func (n *NodeObservation) issue(t *testing.T, ca *pki.CA) {
+	t.Helper()
+	issued, err := ca.IssueServing(pki.ServingRequest{
+		Node: n.Name, Addresses: n.Addresses, Lifetime: settings.Defaults().ServingValidity, Now: planTime,
+	})
+	require.NoError(t, err)
+	n.Serving.Chain, n.Serving.Problem = []*x509.Certificate{issued.Certificate}, nil
 }
 
 // planned is a step without its reason, or with the part of it that matters.
@@ -87,16 +96,17 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 			want:    all[:3],
 		},
 		"a lost issuer is made anew, and with it all that depends on it": {
-			change: func(o *Observation) { o.Issuer = nil }, want: all,
+			change: func(o *Observation) { o.Issuer = nil },
+			want:   rotation("no control plane has it with its key"),
 		},
 		"an issuer that is due is made anew": {
-			change: func(o *Observation) { o.Time = planTime.Add(pki.CALifetime/3*2 + time.Hour) },
-			want: []planned{
-				{CreateIssuer, "dev-control-plane", "two thirds of its life are over"},
-				{IssueServing, "dev-control-plane", "the CA is new"},
-				{IssueServing, "dev-worker", "the CA is new"},
-				{ReplaceAPIServer, "dev-control-plane", "the CA is new"},
+			change: func(o *Observation) {
+				o.Time = planTime.Add(pki.CALifetime/3*2 + time.Hour)
+				for i := range o.Nodes { // renewed meanwhile
+					o.Nodes[i].Serving.Chain[0].NotAfter = o.Time.Add(time.Hour)
+				}
 			},
+			want: rotation("two thirds of its life are over"),
 		},
 		"a second control plane without the issuer gets a copy, a certificate and the flag": {
 			change: func(o *Observation) {
@@ -146,11 +156,8 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 			want:   []planned{{ReplaceAPIServer, "dev-control-plane", "its manifest says no --kubelet-certificate-authority"}},
 		},
 		"a bundle that somebody changed is written again, and loaded": {
-			change: func(o *Observation) { o.Nodes[0].APIServer.BundleCurrent = false },
-			want: []planned{
-				{CopyIssuer, "dev-control-plane", "missing or differ"},
-				{ReplaceAPIServer, "dev-control-plane", "which was changed since"},
-			},
+			change: func(o *Observation) { o.Nodes[0].APIServer.Trust.Changed = true },
+			want:   []planned{{ReplaceAPIServer, "dev-control-plane", "which was changed since"}},
 		},
 		"a flag of ours goes when it is no longer declared": {
 			declare: func(s *settings.Settings) { s.VerifyKubelets = false },
@@ -160,7 +167,7 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 			change: func(o *Observation) {
 				own := controlplane.Flags{kubeletCAFlag: {"/etc/kubernetes/pki/ca.crt"}}
 				o.Nodes[0].APIServer = &APIServerObservation{
-					ComponentObservation: ComponentObservation{Running: own, Manifest: own}, IssuerCurrent: true, BundleCurrent: true,
+					ComponentObservation: ComponentObservation{Running: own, Manifest: own}, IssuerCurrent: true,
 				}
 			},
 			declare: func(s *settings.Settings) { s.VerifyKubelets = false },
@@ -286,14 +293,7 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 			if test.declare != nil {
 				test.declare(&want)
 			}
-			steps := Plan(observed, want)
-			require.Len(t, steps, len(test.want), "%v", steps)
-			for i, step := range steps {
-				require.Equal(t, test.want[i].kind, step.Kind)
-				require.Equal(t, test.want[i].node, step.Node)
-				require.Contains(t, step.Reason, test.want[i].reason)
-				require.NotEmpty(t, step.Reason)
-			}
+			requireSteps(t, test.want, Plan(observed, want))
 		})
 	}
 }
@@ -342,9 +342,11 @@ func TestTheBundleIsNamedAfterItsContent(t *testing.T) {
 	require.NoError(t, err)
 	second, err := pki.NewCA("dev", planTime)
 	require.NoError(t, err)
-	require.Equal(t, bundleFile(first), bundleFileOf(pki.EncodeBundle(first.Certificate)))
-	require.NotEqual(t, bundleFile(first), bundleFile(second))
-	require.True(t, ours(bundleFile(first)))
+	old, both := pki.EncodeBundle(first.Certificate), pki.EncodeBundle(first.Certificate, second.Certificate)
+	require.NotEqual(t, bundleFile(old), bundleFile(both))
+	require.True(t, ours(bundleFile(old)))
+	require.True(t, asNamed(bundleFile(old), old))
+	require.False(t, asNamed(bundleFile(old), both))
 	require.False(t, ours("/etc/kubernetes/pki/ca.crt"))
 }
 

@@ -104,7 +104,10 @@ func Apply(ctx context.Context, target Target, options Options) (Observation, er
 	}
 	steps := Plan(observed, options.Settings)
 	if len(steps) == 0 {
-		return observed, nil
+		if o.resumed { // what was interrupted may have had nothing left to do but to clear away
+			err = o.finish(ctx)
+		}
+		return observed, err
 	}
 	if err := o.run(ctx, steps); err != nil {
 		return Observation{}, err
@@ -149,6 +152,7 @@ type operation struct {
 	lock    *lock
 	start   time.Time
 	steps   []Step
+	resumed bool // it came after one that was interrupted
 
 	observed Observation // that the steps were planned from
 
@@ -185,7 +189,7 @@ func (o *operation) release() { o.lock.release() }
 // observeReady ends what an earlier apply left half done, waits for the API and observes.
 func (o *operation) observeReady(ctx context.Context) (Observation, error) {
 	interrupted := parseJournal(o.lock.journal)
-	if interrupted != nil {
+	if o.resumed = interrupted != nil; o.resumed {
 		o.report(Progress{Event: Resumes, Note: interrupted.String()})
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -296,7 +300,8 @@ func (o *operation) finish(ctx context.Context) error {
 	return o.lock.endJournal()
 }
 
-// removeUnnamed removes the files from control planes that settings became at some time, and no manifest names any more.
+// removeUnnamed removes the files from control planes that settings and CAs became at some time, and no manifest names any
+// more.
 func (o *operation) removeUnnamed(ctx context.Context) error {
 	script := `manifest=$1 folder=$2; shift 2
 [ -d "$folder" ] || exit 0
@@ -308,7 +313,7 @@ done`
 	group, ctx := errgroup.WithContext(ctx)
 	for _, node := range o.target.controlPlanes() {
 		group.Go(func() error {
-			args := append([]string{"sh", "-c", script, "sh", manifestFile, pkiFolder}, settings.DocumentNames()...)
+			args := append([]string{"sh", "-c", script, "sh", manifestFile, pkiFolder, bundleName}, settings.DocumentNames()...)
 			_, err := node.Run(ctx, cluster.Command{Args: args})
 			return err
 		})

@@ -12,10 +12,12 @@ import (
 type Kind string
 
 // The kinds of steps, in the order in which a plan has them: certificates come before the flag that makes apiservers
-// insist on them, and go after it. What nodes get that join later comes when those that are there work with it.
+// insist on them, and go after it; those of another CA come between a flag for both CAs and one for the new CA alone. What
+// nodes get that join later comes when those that are there work with it.
 const (
 	CreateIssuer Kind = "create the CA for kubelet serving certificates"
 	CopyIssuer   Kind = "copy the CA for kubelet serving certificates"
+	TrustBoth    Kind = "have the kube-apiserver trust the new CA for kubelets beside the old one"
 	IssueServing Kind = "issue a kubelet serving certificate"
 
 	BindKubeletClient    Kind = "bind the apiservers' identity at kubelets"
@@ -83,6 +85,12 @@ var kinds = map[Kind]traits{
 	CopyIssuer: {
 		effect: FilesOnly, verified: "each use of it verifies it", undone: "its files are put back as they were",
 		parallel: sideBySide, work: func(j job) work { return &issuerWork{job: j, issuer: existingIssuer} },
+	},
+	TrustBoth: {
+		effect:   Swap,
+		verified: "it is ready and reaches every kubelet; a trial of it did so before",
+		undone:   "it is replaced again, with the previous manifest",
+		parallel: oneByOne, work: func(j job) work { return &trustWork{apiserverWork{job: j}} },
 	},
 	IssueServing: {
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the previous one",

@@ -28,7 +28,10 @@ type CA struct {
 }
 
 // NewCA makes a CA whose key is new. The name, which goes into the subject, tells people which cluster it is for.
-func NewCA(name string, now time.Time) (*CA, error) {
+func NewCA(name string, now time.Time) (*CA, error) { return NewGeneration(name, "", now) }
+
+// NewGeneration does the same, and has the certificate tell which generation it is of; see Generation.
+func NewGeneration(name, generation string, now time.Time) (*CA, error) {
 	signer, key, err := newKey()
 	if err != nil {
 		return nil, err
@@ -39,8 +42,10 @@ func NewCA(name string, now time.Time) (*CA, error) {
 	}
 	notBefore := now.Add(-backdate).UTC().Truncate(time.Second)
 	template := &x509.Certificate{
-		SerialNumber:          serial,
-		Subject:               pkix.Name{CommonName: "kubelet-serving-ca", OrganizationalUnit: []string{name}},
+		SerialNumber: serial,
+		Subject: pkix.Name{
+			CommonName: "kubelet-serving-ca", OrganizationalUnit: []string{name}, SerialNumber: generation,
+		},
 		NotBefore:             notBefore,
 		NotAfter:              notBefore.Add(CALifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
@@ -55,6 +60,13 @@ func NewCA(name string, now time.Time) (*CA, error) {
 	}
 	return &CA{Certificate: certificate, Key: key, signer: signer}, nil
 }
+
+// Generation is the text that somebody asked for a new CA by; empty if nobody did. It stands in the certificate, as the
+// subject's serial number, so that who has seen the CA knows whether it is the one that was asked for.
+func Generation(ca *x509.Certificate) string { return ca.Subject.SerialNumber }
+
+// MaxGeneration is how long such a text may be (RFC 5280, appendix A.1, ub-serial-number).
+const MaxGeneration = 64
 
 // ParseCA reads a CA back from its two files. Its errors say what is wrong with which of them, and hold none of the key.
 func ParseCA(certPEM, keyPEM []byte) (*CA, error) {

@@ -136,6 +136,16 @@ func TestACAIsReadBackFromItsFiles(t *testing.T) {
 	}
 }
 
+func TestACATellsWhichGenerationItIsOf(t *testing.T) {
+	ca, err := NewGeneration("dev", "2026-05-01T12:00:00Z", now)
+	require.NoError(t, err)
+	read, err := ParseCA(EncodeBundle(ca.Certificate), ca.Key.Reveal())
+	require.NoError(t, err)
+	require.Equal(t, "2026-05-01T12:00:00Z", Generation(read.Certificate))
+	require.Equal(t, []string{"dev"}, read.Certificate.Subject.OrganizationalUnit)
+	require.Empty(t, Generation(newTestCA(t).Certificate))
+}
+
 func TestAPrivateKeyShowsInNoText(t *testing.T) {
 	issued := issue(t, newTestCA(t), nil)
 	require.Contains(t, string(issued.Key.Reveal()), keyLine(issued.Key), "the search must find a key where one is")

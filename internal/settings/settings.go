@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 )
 
 // Component is a part of the control plane that runs as a static pod, by the name of its container.
@@ -41,6 +43,8 @@ type Settings struct {
 	ServingSource Source
 	// ServingValidity is the lifetime of a serving certificate.
 	ServingValidity time.Duration
+	// CAGeneration is the text by which a new CA for serving certificates was asked for; empty if any will do.
+	CAGeneration string
 	// KubeletClient is who apiservers are at kubelets; empty if that is left as it is.
 	KubeletClient ClientIdentity
 	// KubeletClientRole is the ClusterRole that a custom identity is bound to.
@@ -56,6 +60,9 @@ type Settings struct {
 	// KubeletRestarts is how many kubelets may be restarted at once.
 	KubeletRestarts int
 }
+
+// MaxCAGeneration is how many characters that may have.
+const MaxCAGeneration = pki.MaxGeneration
 
 // Defaults returns what an empty declaration means.
 func Defaults() Settings {
@@ -141,6 +148,7 @@ func (s Setting) Attribute() string {
 const (
 	NameVerifyKubelets = "apiserver.verify_kubelets"
 	NameServingSource  = "kubelet.serving_certificates.source"
+	NameRotation       = "kubelet.serving_certificates.rotate_when_changed"
 
 	NameKubeletClient     = "apiserver.kubelet_client_identity"
 	NameKubeletClientRole = "apiserver.kubelet_client_cluster_role"

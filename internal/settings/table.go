@@ -7,6 +7,7 @@ const (
 	replaces = "it is replaced on each control plane in turn, and away there for some seconds"
 	reloads  = "kubelets take up new certificate files while they run"
 	restarts = "kubelets restart, while their pods go on"
+	rotates  = "each apiserver is replaced twice, without an outage, and kubelets take up new certificate files in between"
 
 	identifies = "apiservers show kubelets the new certificate on their next connections, and end the last of the old " +
 		"ones within five minutes; none restarts"

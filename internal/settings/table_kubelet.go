@@ -24,6 +24,17 @@ func kubeletTable() []Setting {
 			Default:     FormatValidity(defaults.ServingValidity),
 		},
 		{
+			Name: NameRotation,
+			Meaning: "A text, such as `2` or the `id` of a `time_rotating`, of at most 64 characters. When it becomes another, " +
+				"a new CA takes the old one's place, as it does by itself once two thirds of the old one's ten years are over: " +
+				"apiservers are replaced by ones that trust both, then kubelets get certificates of the new one, then apiservers " +
+				"are replaced by ones that trust the new one alone. Logs, exec, attach and port-forward work all the time. To " +
+				"leave it out changes nothing.",
+			Protects:    "apiserver → kubelet",
+			TakesEffect: rotates,
+			Default:     "null",
+		},
+		{
 			Name: "kubelet.anonymous",
 			Meaning: "Whether kubelets take a request without credentials for one of the user `system:anonymous`, in place " +
 				"of refusing it, by `authentication.anonymous.enabled` in their configuration.",

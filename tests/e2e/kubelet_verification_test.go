@@ -9,6 +9,7 @@ func TestTheApiserverVerifiesKubelets(t *testing.T) {
 		stockClusterTrustsAnyKubelet(),
 		hardenedClusterTrustsItsOwnKubeletsAlone(),
 		agedCertificatesAreRenewed(),
+		rotationEndsNoLogOrExec(),
 		kubeletsRestartWithATLSFloorWhileTheirPodsGoOn(),
 		restoredClusterIsAsItWas(),
 	)

@@ -24,11 +24,14 @@ func (s *suite) killed(t *testing.T) {
 		points = s.rehearse(ctx, t)
 	})
 	for _, p := range pick(s.choice, points, 2) {
-		if p.order.Restore {
-			s.test(t, p.name, func(ctx context.Context, t *testing.T) { s.killRestore(ctx, t, p) })
-		} else {
-			s.test(t, p.name, func(ctx context.Context, t *testing.T) { s.killApply(ctx, t, p) })
+		kill := s.killApply
+		switch {
+		case p.order.Restore:
+			kill = s.killRestore
+		case p.order.Settings.CAGeneration != "":
+			kill = s.killRotation
 		}
+		s.test(t, p.name, func(ctx context.Context, t *testing.T) { kill(ctx, t, p) })
 	}
 	if s.choice.all {
 		s.test(t, "after all that, nothing is left", func(ctx context.Context, t *testing.T) {
@@ -43,11 +46,14 @@ func (s *suite) rehearse(ctx context.Context, t *testing.T) []point {
 	t.Helper()
 	requests := s.ask(ctx, t)
 	steps := apply.Plan(s.observe(ctx, t), everything())
-	hardening, restoring := order{Settings: everything()}, order{Restore: true}
+	hardening, rotating, restoring := order{Settings: everything()}, order{Settings: rotated()}, order{Restore: true}
 	hardened := s.record(ctx, t, hardening, steps)
 	observed := s.observe(ctx, t)
 	require.Empty(t, apply.Plan(observed, everything()))
 	s.requireTraces(ctx, t)
+	replaced := s.record(ctx, t, rotating, apply.Plan(observed, rotated()))
+	observed = s.observe(ctx, t)
+	require.Empty(t, apply.Plan(observed, rotated()))
 	restored := s.record(ctx, t, restoring, apply.PlanRestore(observed))
 	s.requireStock(ctx, t)
 	requireAllAnswered(t, requests)
@@ -55,14 +61,16 @@ func (s *suite) rehearse(ctx context.Context, t *testing.T) []point {
 	failing := order{Settings: everything()}
 	failing.Settings.SetFlag(settings.APIServer, "no-such-flag", "1")
 	forth, back := hardened.points(s, "in an apply", hardening), restored.points(s, "in a restore", restoring)
+	rotation := replaced.points(s, "in a rotation of the CA", rotating)
 	undo := s.undoPoints(steps, failing)
 	require.GreaterOrEqual(t, len(worthwhile(forth)), leastPoints)
 	if !s.choice.all {
-		return slices.Concat(forth, back, undo)
+		return slices.Concat(forth, rotation, back, undo)
 	}
-	// Restores and undos do what applies do, in reverse: of their points, some are enough at a time.
+	// Restores and undos do what applies do, in reverse, and a rotation does much of it again: of their points, some are
+	// enough at a time.
 	points := worthwhile(forth)
-	for _, others := range [][]point{worthwhile(back), undo} {
+	for _, others := range [][]point{worthwhile(rotation), worthwhile(back), undo} {
 		const every = 4
 		for i := 0; i < len(others); i += every {
 			points = append(points, others[i])
@@ -77,6 +85,20 @@ func (s *suite) killApply(ctx context.Context, t *testing.T, p point) {
 	a := s.killAt(ctx, t, p)
 	told := s.converge(ctx, t, everything())
 	requireResumed(t, told, "an apply", a, p)
+	s.restore(ctx, t)
+	requireAllAnswered(t, requests)
+}
+
+// killRotation sees besides that whatever was interrupted ends with the CA that was asked for, and with no other.
+func (s *suite) killRotation(ctx context.Context, t *testing.T, p point) {
+	t.Helper()
+	s.converge(ctx, t, everything())
+	requests := s.ask(ctx, t)
+	a := s.killAt(ctx, t, p)
+	told := s.converge(ctx, t, rotated())
+	requireResumed(t, told, "an apply", a, p)
+	require.Equal(t, "2", s.observe(ctx, t).Generation())
+	require.Equal(t, "1\n", run(ctx, t, s.controlPlane(), `cat /etc/kubernetes/pki/kubecomm/kubelet-ca-* | grep -c BEGIN`))
 	s.restore(ctx, t)
 	requireAllAnswered(t, requests)
 }

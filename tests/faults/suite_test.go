@@ -180,6 +180,13 @@ func everything() settings.Settings {
 	})
 }
 
+// rotated is the same with a new CA.
+func rotated() settings.Settings {
+	want := everything()
+	want.CAGeneration = "2"
+	return want
+}
+
 // heard is what an apply in this process reported.
 type heard []apply.Progress
 

@@ -23,6 +23,8 @@ const (
 // Options are what a client asks, and how.
 type Options struct {
 	Config *rest.Config
+	// Do is what is done in place of a request; nil makes requests. It needs no Config.
+	Do func(ctx context.Context) error
 	// Request makes the next request; nil asks for the default namespace.
 	Request func(ctx context.Context, host string) (*http.Request, error)
 	Pace    time.Duration // the least time between two requests; 0 means 20 ms
@@ -51,24 +53,27 @@ type Client struct {
 
 // Start starts a client. It goes on until it is stopped or the context ends.
 func Start(ctx context.Context, options Options) (*Client, error) {
-	httpClient, err := newHTTPClient(options.Config)
-	if err != nil {
-		return nil, err
+	if options.Request == nil {
+		options.Request = Get("/api/v1/namespaces/default")
+	}
+	if options.Do == nil {
+		httpClient, err := newHTTPClient(options.Config)
+		if err != nil {
+			return nil, err
+		}
+		options.Do = func(ctx context.Context) error { return ask(ctx, httpClient, options) }
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Client{started: time.Now(), cancel: cancel, done: make(chan struct{})}
 	if options.Pace == 0 {
 		options.Pace = defaultPace
 	}
-	if options.Request == nil {
-		options.Request = Get("/api/v1/namespaces/default")
-	}
 	if options.Keep == nil {
 		options.Keep = c.keep
 	}
 	go func() {
 		defer close(c.done)
-		run(ctx, httpClient, options)
+		run(ctx, options)
 	}()
 	return c, nil
 }
@@ -92,13 +97,13 @@ func newHTTPClient(config *rest.Config) (*http.Client, error) {
 	return &http.Client{Transport: transport, Timeout: answerLimit}, nil
 }
 
-func run(ctx context.Context, client *http.Client, options Options) {
+func run(ctx context.Context, options Options) {
 	pace := time.NewTicker(options.Pace)
 	defer pace.Stop()
 	for {
 		answer := Answer{Asked: time.Now()}
 		watch := stopwatch{asked: answer.Asked}
-		if err := ask(watch.watch(ctx), client, options); err != nil {
+		if err := options.Do(watch.watch(ctx)); err != nil {
 			answer.Error = err.Error()
 		}
 		answer.Took, answer.Stages = time.Since(answer.Asked), watch.stages()
