@@ -47,7 +47,8 @@ func TestAccFilesOfApiserversAreAppliedRepairedAndReverted(t *testing.T) {
 		return "    anonymous_paths = [\"/livez\", \"/readyz\", \"/healthz\"" + more + "]\n"
 	}
 	all := config(paths("") + authorizers("request.user == 'somebody'") + issuers("kubernetes") +
-		fmt.Sprintf("    client_ca_bundle = <<-EOT\n%s    EOT\n", bundle))
+		fmt.Sprintf("    client_ca_bundle = <<-EOT\n%s    EOT\n", bundle) +
+		fmt.Sprintf("    kubelet_ca_bundle = <<-EOT\n%s    EOT\n", clients.certificate+lab.clusterCA()))
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(&testClock{now: time.Now()}),
 		CheckDestroy:             lab.checkConfiguration(&before),
@@ -61,6 +62,7 @@ func TestAccFilesOfApiserversAreAppliedRepairedAndReverted(t *testing.T) {
 			},
 			{
 				PreConfig: func() {
+					lab.onControlPlane(`[ "$(cat /etc/kubernetes/pki/kubecomm/kubelet-ca-* | grep -c BEGIN)" = 3 ]`)
 					lab.answers("/livez", nil, http.StatusOK)
 					lab.answers("/api", nil, http.StatusUnauthorized)
 					lab.answers("/api/v1/secrets", clients.issue, http.StatusForbidden)
@@ -85,9 +87,14 @@ func TestAccFilesOfApiserversAreAppliedRepairedAndReverted(t *testing.T) {
 				),
 			},
 			{
-				PreConfig: func() { lab.editFile("client-ca", "$ d") }, // the end of a certificate
-				Config:    all,
+				PreConfig: func() {
+					lab.editFile("client-ca", "$ d")                 // the end of a certificate
+					lab.editFile("kubelet-ca", "/END CERTIFICATE/q") // what comes after the issuer
+				},
+				Config: all,
 				ConfigPlanChecks: updates(
+					changes(at("apiserver", "kubelet_ca_bundle"), knownvalue.Null(), knownvalue.NotNull()),
+					changes(at("apiserver", "verify_kubelets"), knownvalue.Bool(false), knownvalue.Null()),
 					changes(at("apiserver", "client_ca_bundle"), knownvalue.NotNull(), knownvalue.NotNull()),
 				),
 			},
@@ -106,6 +113,7 @@ func TestAccFilesOfApiserversAreAppliedRepairedAndReverted(t *testing.T) {
 					lab.answers("/version", nil, http.StatusOK)
 					lab.answers("/api", clients.issue, http.StatusUnauthorized)
 					lab.onControlPlane(`cd /etc/kubernetes/pki/kubecomm; ls; [ "$(ls authentication-* | wc -l)" = 1 ]
+[ "$(cat kubelet-ca-* | grep -c BEGIN)" = 1 ]
 ! ls authorization-* client-ca-*; ! grep -e --authorization-config -e /client-ca- /etc/kubernetes/manifests/kube-apiserver.yaml
 grep -e --authorization-mode=Node,RBAC /etc/kubernetes/manifests/kube-apiserver.yaml`)
 				},

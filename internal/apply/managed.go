@@ -18,6 +18,8 @@ func (o Observation) Value(setting settings.Setting, held, effective settings.Va
 	switch setting.Name {
 	case settings.NameVerifyKubelets:
 		return o.verification(held, should)
+	case settings.NameKubeletCAs:
+		return o.furtherCAs(setting, held)
 	case settings.NameKubeletClient:
 		return o.clientIdentity(held, should)
 	case settings.NameKubeletClientRole:

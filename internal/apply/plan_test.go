@@ -81,6 +81,8 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 		{IssueServing, "dev-worker", ""},
 		{ReplaceAPIServer, "dev-control-plane", "the CA is new"},
 	}
+	furtherCA, err := pki.NewCA("further", planTime)
+	require.NoError(t, err)
 	tests := map[string]struct {
 		change  func(*Observation)
 		declare func(*settings.Settings)
@@ -158,6 +160,10 @@ func TestAPlanHoldsTheStepsThatAreNeededInASafeOrder(t *testing.T) {
 		"a bundle that somebody changed is written again, and loaded": {
 			change: func(o *Observation) { o.Nodes[0].APIServer.Trust.Changed = true },
 			want:   []planned{{ReplaceAPIServer, "dev-control-plane", "which was changed since"}},
+		},
+		"a further CA is trusted by another bundle": {
+			declare: func(s *settings.Settings) { s.KubeletCAs = string(pki.EncodeBundle(furtherCA.Certificate)) },
+			want:    []planned{{ReplaceAPIServer, "dev-control-plane", "to be --kubelet-certificate-authority=/etc"}},
 		},
 		"a flag of ours goes when it is no longer declared": {
 			declare: func(s *settings.Settings) { s.VerifyKubelets = false },

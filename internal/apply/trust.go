@@ -127,13 +127,53 @@ func trustedCAs(ctx context.Context, j job) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []*x509.Certificate{ca.Certificate}, nil
+	return withFurther(ca.Certificate, j.options.Settings), nil
 }
 
 // bundle is what apiservers are to trust; nil if that isn't there yet.
-func (o Observation) bundle(settings.Settings) []byte {
+func (o Observation) bundle(want settings.Settings) []byte {
 	if o.Issuer == nil {
 		return nil
 	}
-	return pki.EncodeBundle(o.Issuer)
+	return pki.EncodeBundle(withFurther(o.Issuer, want)...)
+}
+
+// withFurther adds the further CAs that are declared, which were checked.
+func withFurther(issuer *x509.Certificate, want settings.Settings) []*x509.Certificate {
+	trusted := []*x509.Certificate{issuer}
+	further, _ := pki.ParseBundle([]byte(want.KubeletCAs))
+	for _, ca := range further {
+		if !slices.ContainsFunc(trusted, ca.Equal) {
+			trusted = append(trusted, ca)
+		}
+	}
+	return trusted
+}
+
+// furtherCAs is the value of the setting of that name: what the first apiserver trusts in place of what it should.
+func (o Observation) furtherCAs(setting settings.Setting, held settings.Value) settings.Value {
+	declared, _ := pki.ParseBundle([]byte(held.String()))
+	for _, node := range o.Nodes {
+		if node.APIServer == nil {
+			continue
+		}
+		var found []*x509.Certificate
+		if trust := node.APIServer.Trust; ours(trust.File) {
+			found = trust.Certificates
+		}
+		if value := o.furtherIn(found); !setting.Same(value, o.furtherIn(declared)) {
+			return value
+		}
+	}
+	return held
+}
+
+// furtherIn are the CAs of a bundle that aren't the issuer; nil for none.
+func (o Observation) furtherIn(bundle []*x509.Certificate) settings.Value {
+	isIssuer := func(ca *x509.Certificate) bool { return o.Issuer != nil && ca.Equal(o.Issuer) }
+	others := slices.DeleteFunc(slices.Clone(bundle), isIssuer)
+	if len(others) == 0 {
+		return nil
+	}
+	return settings.Value{string(pki.EncodeBundle(others...))}
 }

@@ -126,6 +126,35 @@ func TestNothingIsTrustedBesideWhereNothingWouldBeLost(t *testing.T) {
 	}
 }
 
+func TestWhatApiserversTrustBesideTheIssuerIsSeen(t *testing.T) {
+	setting := slices.DeleteFunc(settings.Table(), func(s settings.Setting) bool { return s.Name != settings.NameKubeletCAs })[0]
+	further, err := pki.NewCA("further", planTime)
+	require.NoError(t, err)
+	declared := settings.Value{string(pki.EncodeBundle(further.Certificate))}
+	observed := hardened(t)
+	value := func(held settings.Value) settings.Value { return observed.Value(setting, held, held) }
+	trust := &observed.Nodes[0].APIServer.Trust
+
+	require.Nil(t, value(nil))
+	require.Nil(t, value(declared), "it is not trusted")
+	trust.Certificates = append(trust.Certificates, further.Certificate)
+	require.Equal(t, declared, value(declared))
+	require.Equal(t, declared, value(nil), "nobody asked for it")
+	both := settings.Value{string(pki.EncodeBundle(observed.Issuer, further.Certificate))}
+	require.Equal(t, both, value(both), "the issuer is trusted in any case")
+	trust.Certificates = nil
+	require.Nil(t, value(declared), "nobody knows what is in the file")
+	trust.Certificates, trust.File = []*x509.Certificate{further.Certificate}, "/etc/kubernetes/pki/own.crt"
+	require.Nil(t, value(nil), "a file of the user's own is none of kubecomm's business")
+}
+
+func TestAnApplyTrustsTheIssuerOnceWhateverElseIsDeclared(t *testing.T) {
+	observed, want := hardened(t), settings.Defaults()
+	alone := observed.bundle(want)
+	want.KubeletCAs = string(alone)
+	require.Equal(t, string(alone), string(observed.bundle(want)))
+}
+
 func TestCertificatesOfTheUsersOwnAreTrustedUntilEveryKubeletHasOneOfKubecomms(t *testing.T) {
 	observed := hardened(t)
 	own := controlplane.Flags{kubeletCAFlag: {"/etc/kubernetes/pki/own.crt"}}

@@ -35,6 +35,17 @@ func ParseBundle(data []byte) ([]*x509.Certificate, error) {
 	return certificates, nil
 }
 
+// CheckCA refuses a certificate that others can't be signed by.
+func CheckCA(certificate *x509.Certificate) error {
+	switch {
+	case !certificate.IsCA:
+		return errors.New("is not a CA's")
+	case certificate.KeyUsage != 0 && certificate.KeyUsage&x509.KeyUsageCertSign == 0:
+		return errors.New("is a CA's, but its key usage leaves out to sign certificates")
+	}
+	return nil
+}
+
 // CheckTime refuses a certificate that isn't valid at a time.
 func CheckTime(certificate *x509.Certificate, now time.Time) error {
 	switch {

@@ -57,22 +57,24 @@ func checkAuthorizers(value Value, _ func(string) Value) error {
 	return nil
 }
 
-// checkBundle refuses what is no bundle of CA certificates.
-func checkBundle(value Value, _ func(string) Value) error {
-	if strings.TrimSpace(value.String()) == "" {
-		return errors.New("it is empty, and would exclude every client")
-	}
-	certificates, err := pki.ParseBundle([]byte(value.String()))
-	if err != nil {
-		return err
-	}
-	for i, certificate := range certificates {
-		if !certificate.IsCA {
-			return fmt.Errorf("certificate %d, of %s, is not a CA's", i+1, certificate.Subject)
+// checkBundle refuses what is no bundle of CA certificates. Of one that is empty, it says what that means.
+func checkBundle(empty string) checkFunc {
+	return func(value Value, _ func(string) Value) error {
+		if strings.TrimSpace(value.String()) == "" {
+			return errors.New(empty)
 		}
-		if slices.ContainsFunc(certificates[:i], certificate.Equal) {
-			return fmt.Errorf("the certificate of %s is there twice", certificate.Subject)
+		certificates, err := pki.ParseBundle([]byte(value.String()))
+		if err != nil {
+			return err
 		}
+		for i, certificate := range certificates {
+			if err := pki.CheckCA(certificate); err != nil {
+				return fmt.Errorf("certificate %d, of %s, %w", i+1, certificate.Subject, err)
+			}
+			if slices.ContainsFunc(certificates[:i], certificate.Equal) {
+				return fmt.Errorf("the certificate of %s is there twice", certificate.Subject)
+			}
+		}
+		return nil
 	}
-	return nil
 }

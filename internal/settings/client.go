@@ -17,6 +17,15 @@ const (
 
 // CheckTogether refuses settings that stand for nothing without each other. Unlike Check, it must be given all values.
 func CheckTogether(effective map[string]Value) []Problem {
+	problems := checkIdentity(effective)
+	if effective[NameKubeletCAs] != nil && effective[NameVerifyKubelets].String() != "true" {
+		problems = append(problems, Problem{NameKubeletCAs, errors.New(
+			"it would have no effect without verify_kubelets = true; set that, or leave this out")})
+	}
+	return problems
+}
+
+func checkIdentity(effective map[string]Value) []Problem {
 	custom := ClientIdentity(effective[NameKubeletClient].String()) == CustomIdentity
 	named := effective[NameKubeletClientRole] != nil
 	switch {

@@ -32,6 +32,16 @@ func TestACustomIdentityAndItsClusterRoleGoTogether(t *testing.T) {
 	}
 }
 
+func TestFurtherCAsOfKubeletsAreNoneWhereKubeletsAreNotVerified(t *testing.T) {
+	cas := map[string]Value{NameKubeletCAs: {certificatePEM(t, true)}}
+	require.Empty(t, CheckTogether(Effective(Baseline, cas)))
+	problems := CheckTogether(Effective(Kubeadm, cas))
+	require.Len(t, problems, 1)
+	require.Equal(t, NameKubeletCAs, problems[0].Name)
+	require.ErrorContains(t, problems[0].Err, "no effect without verify_kubelets = true")
+	require.Equal(t, cas[NameKubeletCAs].String(), Of(Effective(Baseline, cas)).KubeletCAs)
+}
+
 func TestWhoApiserversAreIsAmongFewChoices(t *testing.T) {
 	require.Len(t, Check(map[string]Value{NameKubeletClient: {"admin"}}), 1)
 	require.Len(t, Check(map[string]Value{NameKubeletClientRole: {""}}), 1)

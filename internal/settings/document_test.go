@@ -38,6 +38,20 @@ func certificatePEM(t *testing.T, isCA bool) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: data}))
 }
 
+// unsigningPEM is a CA's certificate by its basic constraints alone.
+func unsigningPEM(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a CA"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature, NotBefore: testTime, NotAfter: testTime.Add(time.Hour),
+	}
+	data, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: data}))
+}
+
 func named(t *testing.T, name string) Setting {
 	for _, setting := range Table() {
 		if setting.Name == name {
@@ -128,8 +142,14 @@ func TestPartsOfFilesThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 		"a key in place of a certificate":  {"apiserver.client_ca_bundle", `PEM block of type "PRIVATE KEY"`, list(string(ca.Key.Reveal()))},
 		"a certificate that is cut off": {"apiserver.client_ca_bundle", "certificate 1: ",
 			list("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")},
-		"a leaf in place of a CA": {"apiserver.client_ca_bundle", "certificate 1, of CN=a certificate, is not a CA's", list(certificatePEM(t, false))},
-		"a CA twice":              {"apiserver.client_ca_bundle", "is there twice", list(text + text)},
+		"a leaf in place of a CA":                       {"apiserver.client_ca_bundle", "certificate 1, of CN=a certificate, is not a CA's", list(certificatePEM(t, false))},
+		"a CA twice":                                    {"apiserver.client_ca_bundle", "is there twice", list(text + text)},
+		"an empty bundle of kubelets' CAs":              {NameKubeletCAs, "it is empty; leave it out", list("")},
+		"a bundle of kubelets' CAs that is garbage":     {NameKubeletCAs, "not a PEM file of certificates", list("garbage")},
+		"a key in place of a kubelets' CA":              {NameKubeletCAs, `PEM block of type "PRIVATE KEY"`, list(string(ca.Key.Reveal()))},
+		"a leaf in place of a kubelets' CA":             {NameKubeletCAs, "certificate 2, of CN=a certificate, is not a CA's", list(text + certificatePEM(t, false))},
+		"a kubelets' CA twice":                          {NameKubeletCAs, "is there twice", list(text + text)},
+		"a kubelets' CA that may not sign certificates": {NameKubeletCAs, "leaves out to sign", list(unsigningPEM(t))},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			problems := Check(map[string]Value{c.name: c.value})

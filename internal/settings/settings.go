@@ -39,6 +39,8 @@ func Sources() []string { return []string{string(DedicatedCA)} }
 type Settings struct {
 	// VerifyKubelets makes every apiserver verify the kubelets that it connects to.
 	VerifyKubelets bool
+	// KubeletCAs are those, in PEM, that apiservers trust at kubelets besides the one that issues serving certificates.
+	KubeletCAs string
 	// ServingSource is where kubelets get their serving certificates from; empty if that is none of kubecomm's business.
 	ServingSource Source
 	// ServingValidity is the lifetime of a serving certificate.
@@ -148,6 +150,7 @@ func (s Setting) Attribute() string {
 const (
 	NameVerifyKubelets = "apiserver.verify_kubelets"
 	NameServingSource  = "kubelet.serving_certificates.source"
+	NameKubeletCAs     = "apiserver.kubelet_ca_bundle"
 	NameRotation       = "kubelet.serving_certificates.rotate_when_changed"
 
 	NameKubeletClient     = "apiserver.kubelet_client_identity"
@@ -159,6 +162,8 @@ func (s *Settings) Declare(setting Setting, value Value) {
 	switch setting.Name {
 	case NameVerifyKubelets:
 		s.VerifyKubelets = value.String() == "true"
+	case NameKubeletCAs:
+		s.KubeletCAs = setting.canonical(value).String()
 	case NameServingSource:
 		s.ServingSource = Source(value.String())
 	case NameKubeletClient:

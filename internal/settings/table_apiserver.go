@@ -13,6 +13,15 @@ func apiserverTable() []Setting {
 			Baseline:    Value{"true"},
 		},
 		{
+			Name: NameKubeletCAs,
+			Meaning: "CAs, in PEM, whose certificates apiservers accept from kubelets besides those of `kubelet_ca`. Each of " +
+				"them can issue what passes for any kubelet.",
+			Protects:    "apiserver → kubelet",
+			TakesEffect: swaps,
+			Form:        Certificates,
+			check:       checkBundle("it is empty; leave it out, or name a CA"),
+		},
+		{
 			Name: NameKubeletClient,
 			Meaning: "Who apiservers are at kubelets, by the certificate that they show there: `kubeadm`, what it was before; " +
 				"`kubelet_api_admin`, a user of no group to whom ClusterRole `system:kubelet-api-admin` is bound, in place of a " +

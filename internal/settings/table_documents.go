@@ -65,7 +65,7 @@ func documentTable() []Setting {
 			Document:    clientCAFlag,
 			Form:        Certificates,
 			CIS:         []string{"1.2.26"},
-			check:       checkBundle,
+			check:       checkBundle("it is empty, and would exclude every client"),
 		},
 	}
 }

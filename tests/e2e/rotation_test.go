@@ -87,6 +87,22 @@ func rotationEndsNoLogOrExec() features.Feature {
 					assert.Empty(t, files, node.Name())
 				}
 			})).
+		Assess("declared as a further CA, the old one is trusted again beside the new one",
+			step(func(ctx context.Context, t *testing.T, s *suite) {
+				with := want
+				with.KubeletCAs = oldCA
+				s.harden(ctx, t, with, time.Now)
+				serve(ctx, t, s, s.worker(), old)
+				settled(ctx, t, s, s.worker())
+				everyPathWorks(ctx, t, s)
+			})).
+		Assess("declared no more, it is refused again",
+			step(func(ctx context.Context, t *testing.T, s *suite) {
+				settled(ctx, t, s, s.worker())
+				s.harden(ctx, t, want, time.Now)
+				serve(ctx, t, s, s.worker(), old)
+				everyPathFails(ctx, t, s, s.worker(), unknownAuthority)
+			})).
 		Assess("the new CA's key is on control planes alone, for root alone", step(caKeyIsOnControlPlanesAlone)).
 		Feature()
 }

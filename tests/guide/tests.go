@@ -20,6 +20,7 @@ var others = map[string][]test{
 	settings.NameVerifyKubelets:             {hardens, verifies},
 	settings.NameServingSource:              {hardens, verifies},
 	"kubelet.serving_certificates.validity": {hardens, verifies},
+	settings.NameKubeletCAs:                 {files, verifies},
 	settings.NameRotation:                   {hardens, verifies},
 	"kubelet.max_parallel_restarts":         {{"provider", "TestADeclarationBecomesFlagsAndFields"}},
 	settings.NameKubeletClient:              {narrows},
