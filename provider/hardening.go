@@ -53,7 +53,7 @@ func (r *hardening) Create(ctx context.Context, req resource.CreateRequest, resp
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 
-	resp.Diagnostics.Append(r.apply(ctx, "applying", &model)...)
+	resp.Diagnostics.Append(r.apply(ctx, "applying", &model, req.Config)...)
 	if resp.Diagnostics.HasError() && !r.begun(ctx, &model) {
 		return
 	}
@@ -107,7 +107,7 @@ func (r *hardening) Update(ctx context.Context, req resource.UpdateRequest, resp
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 
-	resp.Diagnostics.Append(r.apply(ctx, "changing", &model)...)
+	resp.Diagnostics.Append(r.apply(ctx, "changing", &model, req.Config)...)
 	if resp.Diagnostics.HasError() {
 		return // the state stays as it was; the next refresh finds out how far this came
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
@@ -21,7 +22,7 @@ func (r *hardening) observe(ctx context.Context, name string) (apply.Observation
 }
 
 // apply brings the cluster to what the model declares and fills the model with what is there then.
-func (r *hardening) apply(ctx context.Context, doing string, model *hardeningModel) diag.Diagnostics {
+func (r *hardening) apply(ctx context.Context, doing string, model *hardeningModel, config tfsdk.Config) diag.Diagnostics {
 	want, _, diags := model.declared(ctx)
 	if diags.HasError() {
 		return diags
@@ -31,6 +32,7 @@ func (r *hardening) apply(ctx context.Context, doing string, model *hardeningMod
 	overrides, _ := model.overrides()
 	diags.Append(r.checkNodes(ctx, name, overrides)...) // of a cluster that was not there when this was planned
 	diags.Append(r.checkVersion(ctx, name, effective, overrides)...)
+	diags.Append(r.own(ctx, name, config, &want)...)
 	if diags.HasError() {
 		return diags
 	}

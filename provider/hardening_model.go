@@ -28,6 +28,9 @@ type hardeningModel struct {
 	Scheduler         types.Object `tfsdk:"scheduler"`
 	Etcd              types.Object `tfsdk:"etcd"`
 
+	OwnCA    types.Object `tfsdk:"kubelet_serving_ca"`
+	Provided types.Map    `tfsdk:"kubelet_serving_certificates"`
+
 	KubeletCA types.String   `tfsdk:"kubelet_ca"`
 	Nodes     types.Map      `tfsdk:"nodes"`
 	Findings  types.List     `tfsdk:"findings"`
@@ -109,7 +112,9 @@ func (m *hardeningModel) declared(ctx context.Context) (settings.Settings, bool,
 	want.ServingValidity = validity
 	want.CAGeneration = serving.Rotation.ValueString()
 	want.KubeletRestarts = int(restarts.ValueInt64())
-	return want, true, diags
+	ownKnown, ownDiags := m.declareOwn(&want)
+	diags.Append(ownDiags...)
+	return want, ownKnown && !diags.HasError(), diags
 }
 
 // serving reads the settings of serving certificates. Parts that are not known come back unknown.
@@ -154,7 +159,7 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 		m.observedManaged(kubeletGroup, observed, map[string]attr.Value{
 			"serving_certificates": types.ObjectValueMust(servingAttributes, map[string]attr.Value{
 				"source":              source,
-				"validity":            observedValidity(serving.Validity, observed),
+				"validity":            m.observedValidity(serving.Validity, observed),
 				"rotate_when_changed": m.observedRotation(serving, observed),
 			}),
 			"max_parallel_restarts": m.maxParallelRestarts(),
@@ -163,6 +168,7 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 	for _, group := range managedGroups {
 		*m.groups()[group] = types.ObjectValueMust(withManaged(group, nil), m.observedManaged(group, observed, map[string]attr.Value{}))
 	}
+	m.OwnCA, m.Provided = m.observedOwnCA(observed), m.observedProvided(observed)
 	if m.Profile.IsNull() { // imported
 		m.Profile = types.StringValue(string(settings.DefaultProfile))
 	}
@@ -216,8 +222,11 @@ func (m *hardeningModel) observedRotation(held servingModel, observed apply.Obse
 }
 
 // observedValidity returns the lifetime of the first verified certificate that differs from the one in state, or else
-// the one in state.
-func observedValidity(state types.String, observed apply.Observation) types.String {
+// the one in state. How long provided ones live is not kubecomm's business.
+func (m *hardeningModel) observedValidity(state types.String, observed apply.Observation) types.String {
+	if effective, _ := m.effectiveValues(); effective[settings.NameServingSource].String() == string(settings.Provided) {
+		return state
+	}
 	held, err := settings.ParseValidity(state.ValueString())
 	if err != nil {
 		state = types.StringNull()

@@ -37,6 +37,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	overrides, _ := plan.overrides()
 	resp.Diagnostics.Append(r.checkNodes(ctx, name, overrides)...)
 	resp.Diagnostics.Append(r.checkVersion(ctx, name, effective, overrides)...)
+	resp.Diagnostics.Append(r.own(ctx, name, req.Config, &want)...)
 	resp.Diagnostics.Append(problemsOf(settings.CheckTime(effective, r.clock.Now()), "Give another value: ")...)
 	if resp.Diagnostics.HasError() {
 		return
@@ -94,9 +95,14 @@ func (m *hardeningModel) expect(
 ) diag.Diagnostics {
 	m.KubeletCA = types.StringNull()
 	issuer := types.StringUnknown()
-	if contains(steps, apply.CreateIssuer, "") {
+	switch {
+	case contains(steps, apply.CreateIssuer, ""):
 		m.KubeletCA = types.StringUnknown()
-	} else if observed.Issuer != nil {
+	case want.OwnCA != nil:
+		ca := want.OwnCA.Chain[0]
+		m.KubeletCA = types.StringValue(string(pki.EncodeBundle(ca)))
+		issuer = types.StringValue(ca.Subject.String())
+	case observed.Issuer != nil:
 		m.KubeletCA = types.StringValue(string(pki.EncodeBundle(observed.Issuer)))
 		issuer = types.StringValue(observed.Issuer.Subject.String())
 	}
@@ -116,7 +122,7 @@ func (m *hardeningModel) expect(
 				RenewAfter: types.StringUnknown(),
 			}.object()
 		}
-		if contains(steps, apply.RestoreServing, node.Name) {
+		if contains(steps, apply.RestoreServing, node.Name) || contains(steps, apply.InstallServing, node.Name) {
 			model.Certificate = types.ObjectUnknown(certificateAttributes)
 		}
 		model.Client = clientAfter(model.Client, observed, steps)

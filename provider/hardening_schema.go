@@ -61,6 +61,9 @@ func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *
 			"kubelet":    kubeletSchema(),
 			"kubelet_ca": kubeletCASchema(),
 
+			ownCAAttribute:    ownCASchema(),
+			providedAttribute: providedSchema(),
+
 			controllerManagerGroup: managedGroupSchema(controllerManagerGroup, "Settings of every controller manager."),
 			schedulerGroup:         managedGroupSchema(schedulerGroup, "Settings of every scheduler."),
 			etcdGroup:              managedGroupSchema(etcdGroup, "Settings of every etcd."),
@@ -151,7 +154,7 @@ func servingSchema() map[string]schema.Attribute {
 
 func kubeletCASchema() schema.Attribute {
 	return schema.StringAttribute{
-		MarkdownDescription: "The CA certificate, in PEM, that issues the kubelets' serving certificates. With it, " +
+		MarkdownDescription: "The certificate, in PEM, of the CA that the kubelets' serving certificates are of. With it, " +
 			"other clients of kubelets, such as metrics collectors, can verify them too.",
 		Computed: true,
 	}

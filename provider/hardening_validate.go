@@ -28,6 +28,10 @@ func (r *hardening) ValidateConfig(
 	resp.Diagnostics.Append(checkManaged(values, overrides)...)
 	if known && profileKnown {
 		resp.Diagnostics.Append(checkTogether(values)...)
+		want := settings.Of(values)
+		_, diags := config.declareOwn(&want)
+		resp.Diagnostics.Append(diags...)
+		resp.Diagnostics.Append(config.checkOwnKey(want)...)
 	}
 }
 

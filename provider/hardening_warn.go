@@ -53,7 +53,8 @@ func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
 
 func noticeable(kind apply.Kind) bool {
 	effect := kind.Effect()
-	return effect == apply.Swap || effect == apply.Restart || effect == apply.Joins || kind == apply.CreateIssuer
+	newCA := kind == apply.CreateIssuer || kind == apply.AdoptIssuer
+	return effect == apply.Swap || effect == apply.Restart || effect == apply.Joins || newCA
 }
 
 // explainSteps tells of the steps from first to last, which are of one kind: a line for each, and what they have in

@@ -16,6 +16,7 @@ const (
 	pkiFolder       = "/etc/kubernetes/pki/kubecomm" // the apiserver mounts its parent
 	issuerCertFile  = pkiFolder + "/kubelet-serving-ca.crt"
 	issuerKeyFile   = pkiFolder + "/kubelet-serving-ca.key"
+	ownIssuerFile   = pkiFolder + "/kubelet-serving-own-ca.crt"
 	stateFolder     = "/etc/kubernetes/kubecomm"
 	journalFile     = stateFolder + "/journal"
 	swapFolder      = stateFolder + "/swap"

@@ -36,8 +36,10 @@ func (w *issuerWork) keep(ctx context.Context) (err error) {
 	if w.ca, err = w.issuer(ctx, w.job); err != nil {
 		return err
 	}
-	return checkpoint.save(ctx, w.node, issuerKeyFile, issuerCertFile)
+	return checkpoint.save(ctx, w.node, issuerFileNames()...)
 }
+
+func issuerFileNames() []string { return []string{issuerKeyFile, issuerCertFile, ownIssuerFile} }
 
 // write writes the certificate last, because an issuer counts from then on, and takes a former one away first, because it
 // would not go with the key. Nobody needs that one any more: apiservers have the CAs that they trust in files of their own.
@@ -50,11 +52,14 @@ func (w *issuerWork) write(ctx context.Context) error {
 		return err
 	}
 	certificate := cluster.File{Data: pki.EncodeBundle(w.ca.Certificate), Mode: publicMode}
-	return w.node.WriteFile(ctx, issuerCertFile, certificate)
+	if err := w.node.WriteFile(ctx, issuerCertFile, certificate); err != nil {
+		return err
+	}
+	return w.node.Remove(ctx, ownIssuerFile) // which has counted until now
 }
 
 func (w *issuerWork) undo(ctx context.Context) error {
-	return rollBack(ctx, w.node, issuerKeyFile, issuerCertFile)
+	return rollBack(ctx, w.node, issuerFileNames()...)
 }
 
 // readIssuer takes the issuer from the first control plane that has it whole, as Observe does.

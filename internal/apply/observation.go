@@ -18,8 +18,9 @@ import (
 // Observation is how a cluster's kubelet verification really stands.
 type Observation struct {
 	Time   time.Time
-	Issuer *x509.Certificate // the CA for kubelet serving certificates; nil if no control plane has it with its key
-	Nodes  []NodeObservation // control planes first
+	Issuer *x509.Certificate   // the CA for kubelet serving certificates; nil if no control plane has it with its key
+	Own    []*x509.Certificate // the chain of the issuer, if it is a CA of the user's own
+	Nodes  []NodeObservation   // control planes first
 	Joins  JoinsObservation
 	Policy *access.Policy // what the API's RBAC says; nil if it could not be asked
 }
@@ -116,7 +117,7 @@ func (o Observation) AnyIssued() bool { return slices.ContainsFunc(o.Nodes, o.is
 // issued reports whether a node's kubelet does.
 func (o Observation) issued(node NodeObservation) bool {
 	leaf := node.Serving.Leaf()
-	return o.Issuer != nil && leaf != nil && leaf.CheckSignatureFrom(o.Issuer) == nil
+	return o.Issuer != nil && leaf != nil && (node.Serving.Problem == nil || leaf.CheckSignatureFrom(o.Issuer) == nil)
 }
 
 // AllVerifyKubelets reports whether every apiserver does.

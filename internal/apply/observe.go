@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
@@ -27,12 +25,29 @@ import (
 type issuerFiles struct {
 	certificate *x509.Certificate
 	keyDigest   string
+	own         []*x509.Certificate // the chain of a CA of the user's own, which is in place of the others
 }
 
-func (f issuerFiles) complete() bool { return f.certificate != nil && f.keyDigest != "" }
+func (f issuerFiles) complete() bool {
+	return f.own != nil || f.certificate != nil && f.keyDigest != ""
+}
+
+// issuer is the certificate of the CA that counts.
+func (f issuerFiles) issuer() *x509.Certificate {
+	if f.own != nil {
+		return f.own[0]
+	}
+	return f.certificate
+}
 
 func (f issuerFiles) equal(other issuerFiles) bool {
-	return f.complete() && other.complete() && f.certificate.Equal(other.certificate) && f.keyDigest == other.keyDigest
+	if !f.complete() || !other.complete() {
+		return false
+	}
+	if f.own != nil || other.own != nil {
+		return f.certificate == nil && f.keyDigest == "" && sameChain(f.own, other.own)
+	}
+	return f.certificate.Equal(other.certificate) && f.keyDigest == other.keyDigest
 }
 
 // Observe looks at what runs on every node, the apiservers' processes and the certificates that kubelets serve, and at
@@ -91,10 +106,10 @@ func judge(observation Observation, issuers []issuerFiles) Observation {
 			break
 		}
 	}
-	observation.Issuer = issuer.certificate
+	observation.Issuer, observation.Own = issuer.issuer(), issuer.own
 	var roots []*x509.Certificate
-	if issuer.certificate != nil {
-		roots = append(roots, issuer.certificate)
+	if observation.Issuer != nil {
+		roots = append(roots, observation.Issuer)
 	}
 	for i := range issuers {
 		observation.Nodes[i].APIServer.IssuerCurrent = issuers[i].equal(issuer)
@@ -254,16 +269,17 @@ func observeManifest(node Node, component settings.Component, file keptFile) (Co
 
 func observeIssuer(ctx context.Context, node Node) (issuerFiles, error) {
 	var files issuerFiles
-	file, err := node.ReadFile(ctx, issuerCertFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return files, nil
-	}
-	if err != nil {
+	found, err := node.ReadFiles(ctx, issuerCertFile, ownIssuerFile)
+	if err != nil || len(found) == 0 {
 		return files, err
 	}
 	// A file that isn't one CA certificate counts as no issuer: the plan will make a new one.
-	if certificates, err := pki.ParseBundle(file.Data); err == nil && len(certificates) == 1 && certificates[0].IsCA {
+	certificates, err := pki.ParseBundle(found[issuerCertFile].Data)
+	if err == nil && len(certificates) == 1 && certificates[0].IsCA {
 		files.certificate = certificates[0]
+	}
+	if chain, err := pki.ParseChain(found[ownIssuerFile].Data); err == nil {
+		files.own = chain
 	}
 	digest, err := node.Run(ctx, cluster.Command{Args: []string{
 		"sh", "-c", `[ ! -s "$1" ] || sha256sum <"$1"`, "sh", issuerKeyFile,

@@ -17,13 +17,11 @@ import (
 
 // Plan returns the steps that bring a cluster from what was observed to what is declared: none if it is there already.
 func Plan(observed Observation, want settings.Settings) []Step {
-	issues := want.ServingSource == settings.DedicatedCA
+	issues := want.ServingSource != ""
 	issuerProblem := issuerProblem(observed, want)
-	var steps, issued []Step
+	var steps []Step
 	if issues {
-		steps = planIssuer(observed, issuerProblem)
-		issued = planServing(observed, want, issuerProblem)
-		steps = append(append(steps, planTrust(observed, issuerProblem, issued)...), issued...)
+		steps = planCertificates(observed, want, issuerProblem)
 	}
 	steps = append(steps, planClient(observed, want)...)
 	for _, node := range observed.Nodes {
@@ -56,7 +54,7 @@ func componentProblems(
 	if found == nil {
 		return nil
 	}
-	newIssuer := component == settings.APIServer && want.VerifyKubelets && issuerProblem != ""
+	newIssuer := component == settings.APIServer && want.VerifyKubelets && newTrust(observed, want, issuerProblem) != ""
 	bundle := observed.bundle(want)
 	if newIssuer {
 		bundle = nil
@@ -144,6 +142,10 @@ func planIssuer(observed Observation, problem string) []Step {
 
 func issuerProblem(observed Observation, want settings.Settings) string {
 	switch {
+	case want.OwnCA != nil:
+		return ownIssuerProblem(observed, want.OwnCA)
+	case observed.Own != nil:
+		return "the user's own is no longer declared"
 	case observed.Issuer == nil:
 		return "no control plane has it with its key"
 	case !observed.Time.Before(pki.RenewAfter(observed.Issuer)):
@@ -152,6 +154,24 @@ func issuerProblem(observed Observation, want settings.Settings) string {
 		return fmt.Sprintf("a new one is asked for by rotate_when_changed = %q", want.CAGeneration)
 	}
 	return ""
+}
+
+// planCertificates gives kubelets certificates: first the CA that issues them, then what has apiservers trust it, and then
+// the certificates.
+func planCertificates(observed Observation, want settings.Settings, issuerProblem string) []Step {
+	var issuer, serving []Step
+	if want.OwnCA != nil {
+		issuer = planAdopt(observed, issuerProblem)
+	} else {
+		issuer = planIssuer(observed, issuerProblem)
+	}
+	newTrust := newTrust(observed, want, issuerProblem)
+	if want.ServingSource == settings.Provided {
+		serving = planProvided(observed, want)
+	} else {
+		serving = planServing(observed, want, newTrust)
+	}
+	return slices.Concat(issuer, planTrust(observed, newTrust, serving), serving)
 }
 
 func planServing(observed Observation, want settings.Settings, issuerProblem string) []Step {
@@ -183,6 +203,8 @@ func servingProblem(node NodeObservation, want settings.Settings, now time.Time)
 			settings.FormatValidity(pki.Lifetime(leaf)), settings.FormatValidity(want.ServingValidity))
 	case !now.Before(pki.RenewAfter(leaf)):
 		return "two thirds of its life are over"
+	case want.OwnCA != nil && !sameChain(node.Serving.Chain[1:], want.OwnCA.ServedAbove()):
+		return "it serves it with other certificates above it than the declared ones"
 	}
 	return ""
 }

@@ -17,10 +17,11 @@ import (
 // besides (Kubernetes v1.37.1, staging/src/k8s.io/apiserver/pkg/server/dynamiccertificates).
 const reloadLimit = 90 * time.Second
 
-// servingWork gives a kubelet a serving certificate of the issuer's.
+// servingWork gives a kubelet another serving certificate.
 type servingWork struct {
 	job
-	ca       *pki.CA
+	obtain   func(context.Context, job) (*pki.ServingCertificate, error)
+	roots    []*x509.Certificate // that it must be of
 	observed ServingObservation
 	issued   *pki.ServingCertificate
 }
@@ -35,19 +36,13 @@ func (w *servingWork) phases() []phase {
 }
 
 func (w *servingWork) issue(ctx context.Context) (err error) {
-	if w.ca, err = readIssuer(ctx, w.target); err != nil {
+	if w.roots, err = trustedCAs(ctx, w.job); err != nil {
 		return err
 	}
 	if w.observed, err = currentServing(ctx, w.node); err != nil {
 		return err
 	}
-	w.issued, err = w.ca.IssueServing(pki.ServingRequest{
-		Node:      w.node.Name(),
-		Addresses: w.node.Addresses(),
-		Lifetime:  w.options.Settings.ServingValidity,
-		Now:       w.options.Now(),
-	})
-	if err != nil {
+	if w.issued, err = w.obtain(ctx, w.job); err != nil {
 		return err
 	}
 	return keep(ctx, w.node, w.observed.Files.CertFile, w.observed.Files.KeyFile)
@@ -60,14 +55,14 @@ const (
 )
 
 func (w *servingWork) stage(ctx context.Context) error {
-	return stagePair(ctx, w.node, w.issued.Key, w.issued.Certificate)
+	return stagePair(ctx, w.node, w.issued.Key, w.issued.Chain()...)
 }
 
-func stagePair(ctx context.Context, node Node, key pki.PrivateKey, certificate *x509.Certificate) error {
+func stagePair(ctx context.Context, node Node, key pki.PrivateKey, chain ...*x509.Certificate) error {
 	if err := node.WriteFile(ctx, stagedKey, cluster.File{Data: key.Reveal(), Mode: privateMode}); err != nil {
 		return err
 	}
-	return node.WriteFile(ctx, stagedCertificate, cluster.File{Data: pki.EncodeBundle(certificate), Mode: publicMode})
+	return node.WriteFile(ctx, stagedCertificate, cluster.File{Data: pki.EncodeBundle(chain...), Mode: publicMode})
 }
 
 // installPairScript puts both files in place in next to no time, and runs to its end whatever becomes of who started it:
@@ -101,8 +96,7 @@ func (w *servingWork) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	roots := []*x509.Certificate{w.ca.Certificate}
-	if err := pki.VerifyServing(chain, roots, w.observed.Dialled.Addr(), w.options.Now()); err != nil {
+	if err := pki.VerifyServing(chain, w.roots, w.observed.Dialled.Addr(), w.options.Now()); err != nil {
 		return fmt.Errorf("the certificate that the kubelet of node %s now serves at %s can't be verified: %w",
 			w.node.Name(), w.observed.Dialled, err)
 	}

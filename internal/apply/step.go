@@ -17,8 +17,11 @@ type Kind string
 const (
 	CreateIssuer Kind = "create the CA for kubelet serving certificates"
 	CopyIssuer   Kind = "copy the CA for kubelet serving certificates"
+	AdoptIssuer  Kind = "put the declared CA for kubelet serving certificates in place"
 	TrustBoth    Kind = "have the kube-apiserver trust the new CA for kubelets beside the old one"
 	IssueServing Kind = "issue a kubelet serving certificate"
+
+	InstallServing Kind = "install the provided kubelet serving certificate"
 
 	BindKubeletClient    Kind = "bind the apiservers' identity at kubelets"
 	IssueKubeletClient   Kind = "issue the apiserver's client certificate for kubelets"
@@ -86,6 +89,10 @@ var kinds = map[Kind]traits{
 		effect: FilesOnly, verified: "each use of it verifies it", undone: "its files are put back as they were",
 		parallel: sideBySide, work: func(j job) work { return &issuerWork{job: j, issuer: existingIssuer} },
 	},
+	AdoptIssuer: {
+		effect: FilesOnly, verified: "each certificate of it is verified by it", undone: "its files are put back as they were",
+		parallel: sideBySide, work: func(j job) work { return &adoptIssuerWork{job: j} },
+	},
 	TrustBoth: {
 		effect:   Swap,
 		verified: "it is ready and reaches every kubelet; a trial of it did so before",
@@ -94,7 +101,11 @@ var kinds = map[Kind]traits{
 	},
 	IssueServing: {
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the previous one",
-		parallel: sideBySide, work: func(j job) work { return &servingWork{job: j} },
+		parallel: sideBySide, work: func(j job) work { return &servingWork{job: j, obtain: issueServing} },
+	},
+	InstallServing: {
+		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the previous one",
+		parallel: sideBySide, work: func(j job) work { return &servingWork{job: j, obtain: providedServing} },
 	},
 	BindKubeletClient: {
 		effect: Object, verified: "every kubelet lets the identity in before an apiserver has it",

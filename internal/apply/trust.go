@@ -123,6 +123,9 @@ func writeBundle(ctx context.Context, node Node, bundle []byte) error {
 
 // trustedCAs are those that kubelets' certificates are to be of.
 func trustedCAs(ctx context.Context, j job) ([]*x509.Certificate, error) {
+	if own := j.options.Settings.OwnCA; own != nil {
+		return withFurther(own.Chain[0], j.options.Settings), nil
+	}
 	ca, err := readIssuer(ctx, j.target)
 	if err != nil {
 		return nil, err

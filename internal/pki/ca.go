@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
@@ -24,7 +25,8 @@ const backdate = time.Minute
 type CA struct {
 	Certificate *x509.Certificate
 	Key         PrivateKey
-	signer      *ecdsa.PrivateKey
+	signer      crypto.Signer
+	above       []*x509.Certificate // that servers show after their own
 }
 
 // NewCA makes a CA whose key is new. The name, which goes into the subject, tells people which cluster it is for.
@@ -91,7 +93,7 @@ func ParseCA(certPEM, keyPEM []byte) (*CA, error) {
 	return &CA{Certificate: certificate, Key: PrivateKey{pem: keyPEM}, signer: signer}, nil
 }
 
-func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
+func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, signer crypto.Signer) (*x509.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,13 @@ type ServingRequest struct {
 // ServingCertificate is a kubelet serving certificate with its key.
 type ServingCertificate struct {
 	Certificate *x509.Certificate
+	Above       []*x509.Certificate // those of its issuers, as far as they are served with it
 	Key         PrivateKey
+}
+
+// Chain is what is served.
+func (c ServingCertificate) Chain() []*x509.Certificate {
+	return append([]*x509.Certificate{c.Certificate}, c.Above...)
 }
 
 // IssueServing makes a key and signs a certificate for it that names the node as the kubernetes.io/kubelet-serving
@@ -55,7 +61,7 @@ func (ca *CA) IssueServing(request ServingRequest) (*ServingCertificate, error) 
 	if err != nil {
 		return nil, fmt.Errorf("signing the certificate of node %s: %w", request.Node, err)
 	}
-	return &ServingCertificate{Certificate: certificate, Key: key}, nil
+	return &ServingCertificate{Certificate: certificate, Above: ca.above, Key: key}, nil
 }
 
 // VerifyServing judges a certificate chain that a kubelet served, leaf first, as the apiserver would: a chain to one of

@@ -32,8 +32,11 @@ type Source string
 // DedicatedCA issues serving certificates from a CA that exists for this alone.
 const DedicatedCA Source = "dedicated_ca"
 
+// Provided takes serving certificates that the user has made.
+const Provided Source = "provided"
+
 // Sources lists the supported sources.
-func Sources() []string { return []string{string(DedicatedCA)} }
+func Sources() []string { return []string{string(DedicatedCA), string(Provided)} }
 
 // Settings is a whole declaration, with defaults filled in.
 type Settings struct {
@@ -45,6 +48,11 @@ type Settings struct {
 	ServingSource Source
 	// ServingValidity is the lifetime of a serving certificate.
 	ServingValidity time.Duration
+	// OwnCA is a CA of the user's own in place of the one that kubecomm makes; nil if none is declared. It has a key unless
+	// certificates are provided.
+	OwnCA *pki.Own
+	// Provided are the serving certificates of the user's own, by node.
+	Provided map[string]pki.Own
 	// CAGeneration is the text by which a new CA for serving certificates was asked for; empty if any will do.
 	CAGeneration string
 	// KubeletClient is who apiservers are at kubelets; empty if that is left as it is.

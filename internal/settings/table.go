@@ -22,7 +22,7 @@ const (
 func Table() []Setting {
 	return slices.Concat(
 		of(APIServer, apiserverTable()), documentTable(), kubeletTable(), of(ControllerManager, controllerManagerTable()),
-		of(Scheduler, schedulerTable()), of(Etcd, etcdTable()),
+		of(Scheduler, schedulerTable()), of(Etcd, etcdTable()), ownTable(),
 	)
 }
 

@@ -8,7 +8,8 @@ func kubeletTable() []Setting {
 		{
 			Name: "kubelet.serving_certificates.source",
 			Meaning: "Where kubelets get their serving certificates from. `dedicated_ca`: from a CA that kubecomm makes " +
-				"for this purpose alone and whose key exists on control-plane nodes only.",
+				"for this purpose alone and whose key exists on control-plane nodes only, or with `kubelet_serving_ca`, from a " +
+				"CA of your own. `provided`: you make them, for each node, and declare them in `kubelet_serving_certificates`.",
 			Protects:    "apiserver → kubelet",
 			TakesEffect: reloads,
 			Form:        Text,

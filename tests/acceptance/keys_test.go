@@ -27,6 +27,10 @@ func (q *quickstart) collectKeys(ctx context.Context, t *testing.T) {
 		}
 		for _, path := range files {
 			file, err := node.ReadFile(ctx, path)
+			if q.ownCA && path == imposter.CAKeyFile {
+				require.ErrorIs(t, err, fs.ErrNotExist)
+				continue
+			}
 			require.NoError(t, err)
 			key, err := leak.NewKey(node.Name()+":"+path, file.Data)
 			require.NoError(t, err)
@@ -46,13 +50,14 @@ func keepsKeysToTheNodes(ctx context.Context, t *testing.T, q *quickstart) {
 	q.noKeyIn(t, texts)
 
 	// What has to be in the texts is found in them.
-	ca, err := q.open(ctx, t).ControlPlanes()[0].ReadFile(ctx, imposter.CACertFile)
+	ca, err := q.open(ctx, t).ControlPlanes()[0].ReadFile(ctx, ownCAFile)
 	require.NoError(t, err)
 	line := bytes.Split(ca.Data, []byte("\n"))[3]
 	state, log := filepath.Join(q.folder(), "terraform.tfstate"), filepath.Join(q.folder(), traceFile)
 	assert.True(t, bytes.Contains(texts[state], line), "the CA's certificate, which is public, in the state")
 	assert.True(t, bytes.Contains(texts["a plan in JSON"], line), "the CA's certificate in the plan")
 	assert.True(t, bytes.Contains(texts[log], []byte("issue a kubelet serving certificate")), "a step in the log")
+	assert.True(t, bytes.Contains(texts[log], []byte("put the declared CA for kubelet serving certificates in place")))
 }
 
 func (q *quickstart) noKeyIn(t *testing.T, texts map[string][]byte) {

@@ -33,7 +33,8 @@ func TestTheQuickstartHardensAClusterAndKeepsItSo(t *testing.T) {
 		{"a flag removed by hand is planned on verify_kubelets and put back", repairsTheFlag},
 		{"a stranger's certificate on a node is planned on that node's certificate and replaced", repairsTheCertificate},
 		{"an import into an empty state has nothing to change", imports},
-		{"no private key of the CA or of a kubelet is in state, plan, log or output", keepsKeysToTheNodes},
+		{"a CA of the user's own takes the place of kubecomm's, and its key goes to no node", adoptsOwnCA},
+		{"no private key of a CA or of a kubelet is in state, plan, log or output", keepsKeysToTheNodes},
 		{"destroying the hardening alone brings the stock behaviour back", revertsAlone},
 		{"destroying the rest leaves no container", destroysAll},
 	} {

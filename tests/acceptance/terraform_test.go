@@ -37,7 +37,8 @@ type quickstart struct {
 	newDir  func() string // one that lasts as long as the whole test
 	folders []string      // in which the CLI worked
 	printed strings.Builder
-	keys    []leak.Key // that are or were on the cluster's nodes
+	keys    []leak.Key // that are or were on the cluster's nodes, or in the configuration
+	ownCA   bool       // the CA is the user's own
 }
 
 // needCluster skips on a machine on which no cluster was asked for. Whoever sets the variable gets a failure where none

@@ -22,9 +22,9 @@ func (s *suite) useStreams(ctx context.Context, t *testing.T) streams {
 		switch path.Name {
 		case "logs", "exec over WebSocket":
 		default:
-			// Each use of most others is held open, and a swap ends it. Of exec over SPDY, one in fifty ends without an
-			// answer and without an error whatever happens to the cluster (client-go v0.37.2, tools/remotecommand/v2.go
-			// and errorstream.go, take a stream that was cut off for one that ended).
+			// Each use of most others is held open, and a swap ends it. Of exec over SPDY, some end without an answer and
+			// without an error on a cluster that nobody changes, too (client-go v0.37.2, tools/remotecommand/v2.go and
+			// errorstream.go, take a stream that was cut off for one that ended).
 			continue
 		}
 		for _, pod := range s.pods {

@@ -20,6 +20,10 @@ var others = map[string][]test{
 	settings.NameVerifyKubelets:             {hardens, verifies},
 	settings.NameServingSource:              {hardens, verifies},
 	"kubelet.serving_certificates.validity": {hardens, verifies},
+	settings.NameOwnCA:                      {owns, refusesOwn, keeps},
+	settings.NameOwnCAKey:                   {owns, refusesOwn, keeps},
+	settings.NameProvided:                   {owns, refusesOwn},
+	settings.NameProvidedKey:                {owns, refusesOwn},
 	settings.NameKubeletCAs:                 {files, verifies},
 	settings.NameRotation:                   {hardens, verifies},
 	"kubelet.max_parallel_restarts":         {{"provider", "TestADeclarationBecomesFlagsAndFields"}},
@@ -28,7 +32,10 @@ var others = map[string][]test{
 }
 
 var (
-	hardens  = test{"provider", "TestAccHardeningAppliesRenewsRepairsAndReverts"}
-	verifies = test{"tests/e2e", "TestTheApiserverVerifiesKubelets"}
-	narrows  = test{"provider", "TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted"}
+	hardens    = test{"provider", "TestAccHardeningAppliesRenewsRepairsAndReverts"}
+	refusesOwn = test{"provider", "TestAccBadCertificatesOfTheUsersOwnAreRefusedByThePlan"}
+	verifies   = test{"tests/e2e", "TestTheApiserverVerifiesKubelets"}
+	owns       = test{"provider", "TestAccCertificatesOfTheUsersOwnAreAppliedRepairedAndReverted"}
+	keeps      = test{"tests/acceptance", "TestTheQuickstartHardensAClusterAndKeepsItSo"}
+	narrows    = test{"provider", "TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted"}
 )

@@ -40,6 +40,22 @@ resource "kubecomm_hardening" "staging" {
   }
 }
 
+# With a CA of your own. Its key is in no plan and no state, and on no node. Needs Terraform 1.11.
+variable "kubelet_ca_key" {
+  type      = string
+  ephemeral = true
+  sensitive = true
+}
+
+resource "kubecomm_hardening" "production" {
+  cluster = "production"
+
+  kubelet_serving_ca = {
+    certificate    = file("kubelet-ca.crt")
+    private_key_wo = var.kubelet_ca_key
+  }
+}
+
 # A precondition of its own for whatever must not run on a cluster that is not hardened.
 output "staging_is_safe" {
   value = kubecomm_hardening.staging.cluster
