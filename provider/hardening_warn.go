@@ -17,8 +17,8 @@ func warnUnverified(diags *diag.Diagnostics) {
 }
 
 const swapNotice = "New requests to the API are answered all the time. Connections that are held open, such as watches, " +
-	"logs -f and exec, end once or twice and have to be made again; clients such as kubectl and controllers watch again " +
-	"by themselves."
+	"logs -f and exec, end once or twice with each replacement and have to be made again; clients such as kubectl and " +
+	"controllers watch again by themselves."
 
 // warnSteps shows what an apply will do where a user would want to know of it: what restarts, what is replaced, a CA that
 // others may have to be told of, and what is kubeadm's. Terraform wraps lines, but none that begins with a space.

@@ -29,6 +29,7 @@ type order struct {
 	Cluster   string
 	Restore   bool
 	Settings  settings.Settings
+	Own       *own `json:",omitempty"` // in place of a CA of kubecomm's
 	LockLimit time.Duration
 }
 
@@ -74,7 +75,11 @@ func (o order) do(progress func(apply.Progress)) error {
 	if err != nil {
 		return err
 	}
-	options := apply.Options{Settings: o.Settings, Now: time.Now, Progress: progress, LockLimit: o.LockLimit}
+	want, err := o.declared()
+	if err != nil {
+		return err
+	}
+	options := apply.Options{Settings: want, Now: time.Now, Progress: progress, LockLimit: o.LockLimit}
 	if o.Restore {
 		return apply.Restore(ctx, apply.On(found), options)
 	}

@@ -28,6 +28,8 @@ func (s *suite) killed(t *testing.T) {
 		switch {
 		case p.order.Restore:
 			kill = s.killRestore
+		case p.order.Own != nil:
+			kill = s.killProviding
 		case p.order.Settings.CAGeneration != "":
 			kill = s.killRotation
 		}
@@ -54,6 +56,16 @@ func (s *suite) rehearse(ctx context.Context, t *testing.T) []point {
 	replaced := s.record(ctx, t, rotating, apply.Plan(observed, rotated()))
 	observed = s.observe(ctx, t)
 	require.Empty(t, apply.Plan(observed, rotated()))
+	var providing []point
+	if s.choice.all { // it is much like a rotation
+		provided := order{Settings: everything(), Own: s.makeOwn(t)}
+		want, err := provided.declared()
+		require.NoError(t, err)
+		installed := s.record(ctx, t, provided, apply.Plan(observed, want))
+		observed = s.observe(ctx, t)
+		require.Empty(t, apply.Plan(observed, want))
+		providing = installed.points(s, "in an apply of the user's own certificates", provided)
+	}
 	restored := s.record(ctx, t, restoring, apply.PlanRestore(observed))
 	s.requireStock(ctx, t)
 	requireAllAnswered(t, requests)
@@ -70,7 +82,7 @@ func (s *suite) rehearse(ctx context.Context, t *testing.T) []point {
 	// Restores and undos do what applies do, in reverse, and a rotation does much of it again: of their points, some are
 	// enough at a time.
 	points := worthwhile(forth)
-	for _, others := range [][]point{worthwhile(rotation), worthwhile(back), undo} {
+	for _, others := range [][]point{worthwhile(rotation), worthwhile(providing), worthwhile(back), undo} {
 		const every = 4
 		for i := 0; i < len(others); i += every {
 			points = append(points, others[i])
