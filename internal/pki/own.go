@@ -86,7 +86,8 @@ func keyOf(certificate *x509.Certificate, data []byte) (PrivateKey, crypto.Signe
 	case block.Type == "EC PARAMETERS": // which OpenSSL puts before the key
 		return keyOf(certificate, rest)
 	}
-	pair, err := tls.X509KeyPair(EncodeBundle(certificate), data)
+	alone := pem.EncodeToMemory(block) // what follows isn't looked at
+	pair, err := tls.X509KeyPair(EncodeBundle(certificate), alone)
 	if err != nil {
 		return PrivateKey{}, nil, errors.New(strings.TrimPrefix(err.Error(), "tls: "))
 	}
@@ -94,7 +95,7 @@ func keyOf(certificate *x509.Certificate, data []byte) (PrivateKey, crypto.Signe
 	if !ok {
 		return PrivateKey{}, nil, fmt.Errorf("with a private key of type %T nothing can be signed", pair.PrivateKey)
 	}
-	return PrivateKey{pem: pem.EncodeToMemory(block)}, signer, nil
+	return PrivateKey{pem: alone}, signer, nil
 }
 
 // CA is what the user's own CA issues with, which needs the key.

@@ -176,6 +176,7 @@ func TestAKeyThatIsNotTheCertificatesIsRefusedWithoutShowingIt(t *testing.T) {
 		"encrypted":                   {encode("ENCRYPTED PRIVATE KEY", nil), "it is encrypted"},
 		"encrypted as of old":         {encode("RSA PRIVATE KEY", map[string]string{"Proc-Type": "4,ENCRYPTED"}), "it is encrypted"},
 		"a public key":                {encode("PUBLIC KEY", nil), "[PUBLIC KEY]"},
+		"a public key before it":      {append(encode("PUBLIC KEY", nil), ca.key...), "[PUBLIC KEY]"},
 		"damaged":                     {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: block.Bytes[:40]}), "failed to parse private key"},
 		"without its last characters": {ca.key[:len(ca.key)-40], "not in PEM"},
 	}
