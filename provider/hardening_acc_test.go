@@ -167,9 +167,12 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 
 func TestAccHardeningRefusesBadInput(t *testing.T) {
 	tests := map[string]struct{ body, refusal string }{
-		"a cluster that does not exist":  {`cluster = "kubecomm-acc-nowhere"`, `There is no kind cluster kubecomm-acc-nowhere`},
-		"an empty name":                  {`cluster = ""`, `(?s)cluster.*string length must be at least 1`},
-		"a source that does not exist":   {serving(`source = "cluster_ca"`), `(?s)serving_certificates\.source.*"dedicated_ca"`},
+		"a cluster that does not exist": {`cluster = "kubecomm-acc-nowhere"`, `There is no kind cluster kubecomm-acc-nowhere`},
+		"an empty name":                 {`cluster = ""`, `(?s)cluster.*string length must be at least 1`},
+		"a source that does not exist":  {serving(`source = "cluster_ca"`), `(?s)serving_certificates\.source.*"dedicated_ca"`},
+		"a validity of what kubelets request": {
+			serving(`source = "csr", validity = "8760h"`), `(?s)serving_certificates\.validity.*cluster-signing-duration`,
+		},
 		"a validity without a unit":      {serving(`validity = "8760"`), `(?s)"8760"\s+is not a duration`},
 		"a validity that is too short":   {serving(`validity = "10m"`), `(?s)10m is out\s+of bounds`},
 		"a validity that outlives a CA":  {serving(`validity = "100000h"`), `(?s)100000h is\s+out of bounds`},

@@ -49,6 +49,7 @@ type hardenedNodeModel struct {
 	VerifiesKubelets types.Bool   `tfsdk:"verifies_kubelets"`
 	Certificate      types.Object `tfsdk:"kubelet_serving_certificate"`
 	Client           types.Object `tfsdk:"kubelet_client_certificate"`
+	Approver         types.Object `tfsdk:"kubelet_serving_approver"`
 }
 
 type certificateModel struct {
@@ -83,6 +84,7 @@ var (
 		"verifies_kubelets":           types.BoolType,
 		"kubelet_serving_certificate": types.ObjectType{AttrTypes: certificateAttributes},
 		"kubelet_client_certificate":  types.ObjectType{AttrTypes: clientAttributes},
+		"kubelet_serving_approver":    types.ObjectType{AttrTypes: approverAttributes},
 	}
 	hardenedNodesType = types.ObjectType{AttrTypes: hardenedNodeAttributes}
 )
@@ -192,16 +194,23 @@ func (m *hardeningModel) setNodes(ctx context.Context, nodes map[string]hardened
 // observedSource returns the held source if it is where certificates come from.
 func (m *hardeningModel) observedSource(held types.String, observed apply.Observation) types.String {
 	effective, _ := m.effectiveValues()
-	declared := effective[settings.NameServingSource] != nil
-	switch {
+	declared := settings.Source(effective[settings.NameServingSource].String())
+	switch found := observed.ServingSource(declared); {
 	case held.IsUnknown():
 		return types.StringNull()
-	case declared == observed.AnyIssued():
+	case declared == found:
 		return held
-	case declared:
+	case found == "":
 		return types.StringNull()
+	default:
+		return types.StringValue(string(found))
 	}
-	return types.StringValue(string(settings.DedicatedCA))
+}
+
+// requests reports whether kubelets are declared to request their serving certificates.
+func (m *hardeningModel) requests() bool {
+	effective, _ := m.effectiveValues()
+	return effective[settings.NameServingSource].String() == string(settings.CSR)
 }
 
 // observedRotation returns what the CA was asked for by, where that is declared, or imported.
@@ -222,9 +231,11 @@ func (m *hardeningModel) observedRotation(held servingModel, observed apply.Obse
 }
 
 // observedValidity returns the lifetime of the first verified certificate that differs from the one in state, or else
-// the one in state. How long provided ones live is not kubecomm's business.
+// the one in state. How long those live that kubecomm doesn't issue is none of its business.
 func (m *hardeningModel) observedValidity(state types.String, observed apply.Observation) types.String {
-	if effective, _ := m.effectiveValues(); effective[settings.NameServingSource].String() == string(settings.Provided) {
+	effective, _ := m.effectiveValues()
+	switch settings.Source(effective[settings.NameServingSource].String()) {
+	case settings.CSR, settings.Provided:
 		return state
 	}
 	held, err := settings.ParseValidity(state.ValueString())
@@ -254,6 +265,7 @@ func newHardenedNodeModel(observed apply.Observation, node apply.NodeObservation
 		VerifiesKubelets: types.BoolNull(),
 		Certificate:      newCertificateModel(node.Serving).object(),
 		Client:           types.ObjectNull(clientAttributes),
+		Approver:         newApproverModel(node.Approver).object(),
 	}
 	if node.APIServer != nil {
 		model.Client = newClientModel(observed, node.APIServer).object()
@@ -271,7 +283,9 @@ func newCertificateModel(serving apply.ServingObservation) certificateModel {
 		model.Issuer = types.StringValue(leaf.Issuer.String())
 		model.SHA256 = types.StringValue(pki.Fingerprint(leaf))
 		model.NotAfter = types.StringValue(leaf.NotAfter.Format(time.RFC3339))
-		model.RenewAfter = types.StringValue(pki.RenewAfter(leaf).Format(time.RFC3339))
+		if !serving.Files.Requests {
+			model.RenewAfter = types.StringValue(pki.RenewAfter(leaf).Format(time.RFC3339))
+		}
 	}
 	return model
 }

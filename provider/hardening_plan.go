@@ -39,6 +39,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	resp.Diagnostics.Append(r.checkVersion(ctx, name, effective, overrides)...)
 	resp.Diagnostics.Append(r.own(ctx, name, req.Config, &want)...)
 	resp.Diagnostics.Append(problemsOf(settings.CheckTime(effective, r.clock.Now()), "Give another value: ")...)
+	resp.Diagnostics.Append(checkProgram(apply.CheckProgram(nil, want))...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -46,6 +47,9 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	if err != nil {
 		// A cluster that is not there yet may be made by this very apply. Whatever else is wrong with one that is, is
 		// reported by Read or, for a new resource, by Create.
+		return
+	}
+	if resp.Diagnostics.Append(checkProgram(apply.CheckProgram(&observed, want))...); resp.Diagnostics.HasError() {
 		return
 	}
 	steps := apply.Plan(observed, want)
@@ -112,7 +116,7 @@ func (m *hardeningModel) expect(
 		if node.APIServer != nil {
 			model.VerifiesKubelets = types.BoolValue(want.VerifyKubelets)
 		}
-		if contains(steps, apply.IssueServing, node.Name) {
+		if contains(steps, apply.IssueServing, node.Name) || m.requests() && contains(steps, apply.ConfigureKubelet, node.Name) {
 			model.Certificate = certificateModel{
 				Verified:   types.BoolValue(true),
 				Problem:    types.StringNull(),
@@ -126,6 +130,7 @@ func (m *hardeningModel) expect(
 			model.Certificate = types.ObjectUnknown(certificateAttributes)
 		}
 		model.Client = clientAfter(model.Client, observed, steps)
+		model.Approver = approverAfter(model.Approver, node.Name, steps)
 		nodes[node.Name] = model
 	}
 	return m.setNodes(ctx, nodes)

@@ -181,6 +181,7 @@ func hardenedNodesSchema() schema.Attribute {
 					Computed: true,
 				},
 				"kubelet_client_certificate": clientSchema(),
+				"kubelet_serving_approver":   approverSchema(),
 				"kubelet_serving_certificate": schema.SingleNestedAttribute{
 					MarkdownDescription: "The certificate that the node's kubelet serves, as a TLS client saw it.",
 					Computed:            true,
@@ -207,8 +208,9 @@ func hardenedNodesSchema() schema.Attribute {
 							Computed:            true,
 						},
 						"renew_after": schema.StringAttribute{
-							MarkdownDescription: "From when on a plan renews it, in RFC 3339.",
-							Computed:            true,
+							MarkdownDescription: "From when on a plan renews it, in RFC 3339. Null where the kubelet renews it " +
+								"by itself.",
+							Computed: true,
 						},
 					},
 				},

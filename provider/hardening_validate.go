@@ -25,6 +25,7 @@ func (r *hardening) ValidateConfig(
 	if profileKnown {
 		values = settings.Effective(profile, values)
 	}
+	resp.Diagnostics.Append(config.checkValidity()...)
 	resp.Diagnostics.Append(checkManaged(values, overrides)...)
 	if known && profileKnown {
 		resp.Diagnostics.Append(checkTogether(values)...)

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -52,9 +53,9 @@ func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
 }
 
 func noticeable(kind apply.Kind) bool {
-	effect := kind.Effect()
+	felt := []apply.Effect{apply.Swap, apply.Restart, apply.Service, apply.Joins}
 	newCA := kind == apply.CreateIssuer || kind == apply.AdoptIssuer
-	return effect == apply.Swap || effect == apply.Restart || effect == apply.Joins || newCA
+	return slices.Contains(felt, kind.Effect()) || newCA
 }
 
 // explainSteps tells of the steps from first to last, which are of one kind: a line for each, and what they have in

@@ -63,7 +63,8 @@ func rebaseManifest(
 	ctx context.Context, j job, component settings.Component, declared controlplane.Flags,
 ) (previous, next cluster.File, err error) {
 	desired := func(found *ComponentObservation) controlplane.Flags { return desiredFlags(component, found, declared) }
-	return rebaseFlags(ctx, j, component, managedFlags(component, declared), desired)
+	managed := managedFlags(component, j.observed.component(component), declared)
+	return rebaseFlags(ctx, j, component, managed, desired)
 }
 
 // rebaseFlags does the same with all of the managed flags that are desired.

@@ -118,7 +118,7 @@ func (w *clientWork) undo(ctx context.Context) error {
 // issueClientWork gives an apiserver a client certificate that names the declared user alone.
 type issueClientWork struct {
 	clientWork
-	request *pki.ClientRequest
+	request *pki.SigningRequest
 	issued  *x509.Certificate
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -16,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
 // signLimit is how long the controller manager may take to sign what was approved.
@@ -24,7 +22,7 @@ const signLimit = 60 * time.Second
 
 // sign has the cluster's CA sign a client certificate, by a CertificateSigningRequest that it approves itself and removes
 // again.
-func (w *issueClientWork) sign(ctx context.Context, request *pki.ClientRequest) (*x509.Certificate, error) {
+func (w *issueClientWork) sign(ctx context.Context, request *pki.SigningRequest) (*x509.Certificate, error) {
 	client, err := realInstance(ctx, w.node).client(ctx, w.target)
 	if err != nil {
 		return nil, err
@@ -64,27 +62,7 @@ func (w *issueClientWork) sign(ctx context.Context, request *pki.ClientRequest) 
 	if _, err := requests.UpdateApproval(ctx, name, created, metav1.UpdateOptions{}); err != nil {
 		return nil, fmt.Errorf("approving CertificateSigningRequest %s: %w", name, err)
 	}
-	var signed *x509.Certificate
-	what := "the controller manager to sign CertificateSigningRequest " + name
-	err = wait.Until(ctx, what, wait.Options{Limit: signLimit}, func(ctx context.Context) error {
-		found, err := requests.Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		for _, condition := range found.Status.Conditions {
-			if condition.Type == certificatesv1.CertificateFailed {
-				return wait.Final(fmt.Errorf("%s: %s", condition.Reason, condition.Message))
-			}
-		}
-		if len(found.Status.Certificate) == 0 {
-			return errors.New("it hasn't signed it yet")
-		}
-		if signed, err = request.Accept(found.Status.Certificate); err != nil {
-			return wait.Final(err)
-		}
-		return nil
-	})
-	return signed, err
+	return waitSigned(ctx, client, name, request)
 }
 
 // tryKubelet asks a kubelet for something, from a node, with a client certificate, and returns an error unless the kubelet

@@ -84,11 +84,17 @@ type apiClient struct {
 func (c apiClient) close() { c.http.CloseIdleConnections() }
 
 func (i instance) client(ctx context.Context, target Target) (apiClient, error) {
+	return i.clientAs(ctx, target, rest.ImpersonationConfig{})
+}
+
+// clientAs talks as somebody else, if one is named, whom the administrator stands in for.
+func (i instance) clientAs(ctx context.Context, target Target, other rest.ImpersonationConfig) (apiClient, error) {
 	admin, err := target.Admin(ctx)
 	if err != nil {
 		return apiClient{}, err
 	}
 	config := rest.CopyConfig(admin)
+	config.Impersonate = other
 	config.Host = "https://" + net.JoinHostPort(serverName, i.port)
 	config.Timeout = probeLimit
 	config.QPS = -1 // at the end of a wait, the client's own limit would be the last error in place of the reason

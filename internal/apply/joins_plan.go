@@ -29,6 +29,7 @@ func desiredJoins(o JoinsObservation, want settings.Settings) joining {
 		}
 		name := string(component)
 		declared := declaredFlags(want, component, nil)
+		splits := splitsSigning(declared)
 		for flag, values := range declared {
 			if slices.ContainsFunc(values, ours) || !o.Cluster.Takes(name, values) {
 				delete(declared, flag)
@@ -38,8 +39,13 @@ func desiredJoins(o JoinsObservation, want settings.Settings) joining {
 		if o.ClusterBaseline != nil {
 			found.Baseline = o.ClusterBaseline.Flags(name)
 		}
-		j.managed[name] = managedFlags(component, declared)
+		j.managed[name] = managedFlags(component, &found, declared)
 		j.flags[name] = desiredFlags(component, &found, declared)
+		if splits && signs(component) {
+			// Until it has the CA for kubelet serving certificates, it is not to sign these with another.
+			j.managed[name] = union(j.managed[name], signingFlags())
+			splitSigning(j.flags[name], found.before())
+		}
 	}
 	if o.Kubelet != nil {
 		declared := declaredFields(want, "") // of no node that is there
@@ -59,7 +65,11 @@ func joinsProblem(o JoinsObservation, want settings.Settings) string {
 	for _, component := range settings.Components() {
 		name := string(component)
 		for _, flag := range j.managed[name] {
-			if has, to := o.Cluster.Flags(name)[flag], j.flags[name][flag]; !slices.Equal(has, to) {
+			differs := func(flag string) bool { return !slices.Equal(o.Cluster.Flags(name)[flag], j.flags[name][flag]) }
+			if flag != signingCertFlag && slices.Contains(signingFlags(), flag) && differs(signingCertFlag) {
+				continue // it goes with that one
+			}
+			if has, to := o.Cluster.Flags(name)[flag], j.flags[name][flag]; differs(flag) {
 				problems = append(problems, fmt.Sprintf("%s would get %s, to be %s", name, flagText(flag, has), flagText(flag, to)))
 			}
 		}

@@ -2,9 +2,11 @@ package apply
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,22 +15,32 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
 // restartLimit is how long a kubelet may take from its restart until its node is ready.
 const restartLimit = 90 * time.Second
 
+// signerLimit is how long the controller manager may go on with a CA that was replaced. It watches the files, and looks
+// every minute besides (Kubernetes v1.37.1, staging/src/k8s.io/apiserver/pkg/server/dynamiccertificates).
+const signerLimit = 90 * time.Second
+
 // kubeletWork gives a kubelet the declared configuration, or the one that it had before kubecomm.
 type kubeletWork struct {
 	job
 	next     cluster.File
 	declared kubelet.Fields
+	roots    []*x509.Certificate // by which its serving certificate is to be verified; none if it is no matter
+	before   bool                // it requested its serving certificate
+	after    bool                // it is to
+	first    bool                // it is to be given a first one
 }
 
 func (w *kubeletWork) phases() []phase {
 	return []phase{
 		{"keep the kubelet's configuration", w.prepare},
+		{"see that what it requests is signed", w.request},
 		{"write the kubelet's configuration", w.write},
 		{"restart the kubelet", w.restart},
 		{"see that the kubelet works with it", w.verify},
@@ -62,14 +74,88 @@ func (w *kubeletWork) prepare(ctx context.Context) error {
 		return fmt.Errorf("%s on node %s: %w", kubelet.ConfigFile, w.node.Name(), err)
 	}
 	w.next = cluster.File{Data: data, Mode: config.current.Mode}
+	if err := w.prepareServing(ctx, config); err != nil {
+		return err
+	}
 	if later {
 		return keepOriginal(ctx, w.node, kubelet.ConfigFile, config.original)
 	}
 	return keep(ctx, w.node, kubelet.ConfigFile)
 }
 
+// prepareServing finds out where the kubelet takes its serving certificate from, and will.
+func (w *kubeletWork) prepareServing(ctx context.Context, config keptFile) error {
+	is, err := kubelet.ParseServing(config.current.Data)
+	if err != nil {
+		return err
+	}
+	will, err := kubelet.ParseServing(w.next.Data)
+	if err != nil {
+		return err
+	}
+	w.before, w.after = is.Requests, will.Requests
+	if !w.restore && w.options.Settings.ServingSource != "" {
+		if w.roots, err = trustedCAs(ctx, w.job); err != nil {
+			return err
+		}
+	}
+	leaf := w.observed.Serving.Leaf()
+	w.first = !w.restore && asksFor(w.options.Settings) &&
+		(requestReason(w.observed) != "" || !pki.SignedBy(leaf, w.roots[:1]))
+	if !w.before && !w.after {
+		return nil
+	}
+	return keepRequested(ctx, w.node)
+}
+
+// request gets the first certificate from who will give the kubelet all others.
+func (w *kubeletWork) request(ctx context.Context) error {
+	if !w.first {
+		return nil
+	}
+	what := fmt.Sprintf("the CA for kubelet serving certificates to sign one for node %s", w.node.Name())
+	return wait.Until(ctx, what, wait.Options{Limit: signerLimit, Every: time.Second}, func(ctx context.Context) error {
+		request, signed, err := w.requestServing(ctx)
+		if err != nil {
+			return wait.Final(err)
+		}
+		if !pki.SignedBy(signed, w.roots[:1]) { // others are trusted besides
+			return fmt.Errorf("it was signed by %s, which is another or its predecessor", signed.Issuer)
+		}
+		return stageRequested(ctx, w.node, request, signed)
+	})
+}
+
+// write puts the first certificate in place before the configuration that has the kubelet look for it, and takes those
+// that were requested away after the one that has it look elsewhere: whenever it starts, it finds one.
 func (w *kubeletWork) write(ctx context.Context) error {
-	return w.node.WriteFile(ctx, kubelet.ConfigFile, w.next)
+	if w.first {
+		if err := recordRequested(ctx, w.node, baseline); err != nil {
+			return err
+		}
+		if err := placeRequested(ctx, w.node); err != nil {
+			return err
+		}
+	}
+	if err := w.node.WriteFile(ctx, kubelet.ConfigFile, w.next); err != nil {
+		return err
+	}
+	if w.after {
+		return nil
+	}
+	return forgetRequested(ctx, w.node)
+}
+
+// forgetRequested takes away what a kubelet has requested since kubecomm had it do so. Where it never had, nothing is.
+func forgetRequested(ctx context.Context, node Node) error {
+	err := restoreRequested(ctx, node, baseline)
+	if errors.Is(err, errNotSaved) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return node.Remove(ctx, string(baseline)+requestedRecord)
 }
 
 func (w *kubeletWork) restart(ctx context.Context) error {
@@ -111,6 +197,12 @@ func (w *kubeletWork) waitWorking(ctx context.Context) error {
 		for name := range w.declared {
 			if !answer.config.Equal(w.declared, name) {
 				return fmt.Errorf("it runs with %s", fieldText(answer.config, name))
+			}
+		}
+		if w.roots != nil {
+			err := pki.VerifyServing(answer.chain, w.roots, observed.Dialled.Addr(), w.options.Now())
+			if err != nil {
+				return fmt.Errorf("the certificate that it serves at %s can't be verified: %w", observed.Dialled, err)
 			}
 		}
 		return checkNodeReady(ctx, w.target, w.node, process.start)
@@ -185,15 +277,36 @@ func (w *kubeletWork) undo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := takeBack(ctx, w.node, kubelet.ConfigFile); err != nil {
-		return err
+	// Whenever the kubelet starts, it finds the certificate that its configuration has it look for.
+	steps := []func() error{
+		func() error { return w.undoRequested(ctx) },
+		func() error { return takeBack(ctx, w.node, kubelet.ConfigFile) },
 	}
-	if string(current.Data) == string(previous.Data) {
+	if !w.before {
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if string(current.Data) == string(previous.Data) && !w.first {
 		return nil
 	}
-	w.declared = nil
+	w.declared, w.roots = nil, nil
 	if err := w.restart(ctx); err != nil {
 		return err
 	}
 	return w.waitWorking(ctx)
+}
+
+func (w *kubeletWork) undoRequested(ctx context.Context) error {
+	err := restoreRequested(ctx, w.node, checkpoint)
+	if errors.Is(err, errNotSaved) {
+		return nil // it never requested any
+	}
+	if err != nil {
+		return err
+	}
+	return rollBack(ctx, w.node, string(baseline)+requestedRecord)
 }

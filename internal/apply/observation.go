@@ -23,6 +23,8 @@ type Observation struct {
 	Nodes  []NodeObservation   // control planes first
 	Joins  JoinsObservation
 	Policy *access.Policy // what the API's RBAC says; nil if it could not be asked
+	// ApproverAccess is what those may do who approve what kubelets request.
+	ApproverAccess ApproverAccess
 }
 
 // NodeObservation is one node's part.
@@ -37,6 +39,8 @@ type NodeObservation struct {
 	Others map[settings.Component]*ComponentObservation
 	// Kubeconfigs are those of a control plane; nil if they could not be looked at.
 	Kubeconfigs []findings.Kubeconfig
+	// Approver is who approves what kubelets request; of control planes only.
+	Approver ApproverObservation
 }
 
 // component returns how a component is on the node; nil if it isn't there.
@@ -161,5 +165,37 @@ func (o Observation) Begun() bool {
 			}
 		}
 	}
-	return o.Issuer != nil || o.AnyVerifiesKubelets() || o.Joins.begun() || len(ourBindings(o.Policy)) > 0
+	return o.Issuer != nil || o.AnyApprover() || o.AnyVerifiesKubelets() || o.Joins.begun() || len(ourBindings(o.Policy)) > 0
+}
+
+// AnyApprover reports whether there is anything left of who approves what kubelets request.
+func (o Observation) AnyApprover() bool {
+	return o.ApproverAccess.Present ||
+		slices.ContainsFunc(o.Nodes, func(node NodeObservation) bool { return node.Approver.Present })
+}
+
+// ServingSource is where kubelets' serving certificates come from: the declared source if it is where those of all come
+// from, and otherwise the one that differs; empty if none is of the issuer's.
+func (o Observation) ServingSource(declared settings.Source) settings.Source {
+	if !o.AnyIssued() {
+		return ""
+	}
+	for _, node := range o.Nodes {
+		if source := node.source(declared); source != declared {
+			return source
+		}
+	}
+	return declared
+}
+
+// source is what the node's kubelet is configured for, and runs with as far as it could be asked. Whether it was given its
+// certificate by kubecomm or by the user doesn't show there.
+func (n NodeObservation) source(declared settings.Source) settings.Source {
+	if n.Serving.Files.Requests && (n.Kubelet.Running == nil || isTrue(n.Kubelet.Running.Value(kubelet.BootstrapField))) {
+		return settings.CSR
+	}
+	if declared == settings.Provided {
+		return declared
+	}
+	return settings.DedicatedCA
 }

@@ -66,6 +66,10 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 		observation.Policy = observePolicy(groupCtx, target)
 		return nil
 	})
+	group.Go(func() error {
+		observation.ApproverAccess = observeApproverAccess(groupCtx, target)
+		return nil
+	})
 	for i, node := range target.Nodes {
 		observed := &observation.Nodes[i]
 		*observed = NodeObservation{Name: node.Name(), Role: node.Role(), Addresses: node.Addresses()}
@@ -88,6 +92,7 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 			return nil
 		})
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
+		group.Go(func() (err error) { observed.Approver, err = observeApprover(groupCtx, target, node); return err })
 	}
 	group.Go(func() (err error) { observation.Joins, err = observeJoins(groupCtx, target); return err })
 	if err := group.Wait(); err != nil {

@@ -17,33 +17,118 @@ import (
 
 // Plan returns the steps that bring a cluster from what was observed to what is declared: none if it is there already.
 func Plan(observed Observation, want settings.Settings) []Step {
-	issues := want.ServingSource != ""
+	issues, asks := want.ServingSource != "", asksFor(want)
 	issuerProblem := issuerProblem(observed, want)
 	var steps []Step
 	if issues {
 		steps = planCertificates(observed, want, issuerProblem)
 	}
-	steps = append(steps, planClient(observed, want)...)
-	for _, node := range observed.Nodes {
-		if reason := kubeletProblem(node.Kubelet, declaredFields(want, node.Name)); reason != "" {
-			steps = append(steps, Step{ConfigureKubelet, node.Name, reason})
-		}
-	}
-	for _, component := range settings.Components() {
-		for _, node := range observed.Nodes {
-			if reasons := componentProblems(observed, node, component, want, issuerProblem); len(reasons) > 0 {
-				steps = append(steps, Step{replaces[component], node.Name, strings.Join(reasons, ", ")})
+	components := func(are func(settings.Component) bool) {
+		for _, component := range settings.Components() {
+			for _, node := range observed.Nodes {
+				if !are(component) {
+					break
+				}
+				if reasons := componentProblems(observed, node, component, want, issuerProblem); len(reasons) > 0 {
+					steps = append(steps, Step{replaces[component], node.Name, strings.Join(reasons, ", ")})
+				}
 			}
 		}
 	}
+	if asks { // who approves and who signs are there before anything is requested
+		components(signs)
+		steps = append(steps, planApprover(observed)...)
+	}
+	steps = append(steps, planClient(observed, want)...)
+	// A kubelet that stops to request its certificate serves one that no apiserver may insist on any more.
+	kubeletsLast := !issues && slices.ContainsFunc(observed.Nodes, func(n NodeObservation) bool { return n.Serving.Files.Requests })
+	if !kubeletsLast {
+		steps = append(steps, planKubelets(observed, want, issuerProblem)...)
+	}
+	components(func(component settings.Component) bool { return !asks || !signs(component) })
+	if kubeletsLast {
+		steps = append(steps, planKubelets(observed, want, issuerProblem)...)
+	}
 	steps = append(steps, planUnbind(observed, declaredIdentity(want),
 		func(c KubeletClientObservation) *x509.Certificate { return c.afterPlan(observed.Time) }, "it is no longer declared")...)
+	if !asks {
+		steps = append(steps, planRemoveApprover(observed, "nothing is to be requested any more")...)
+	}
 	for _, node := range observed.Nodes {
 		if !issues && observed.issued(node) {
 			steps = append(steps, Step{RestoreServing, node.Name, "it serves a certificate of kubecomm's, and none is declared"})
 		}
 	}
 	return append(steps, planJoins(observed, want)...)
+}
+
+// planKubelets returns the steps that give kubelets what is declared, and those that request their serving certificates a
+// first one where they need it.
+func planKubelets(observed Observation, want settings.Settings, issuerProblem string) []Step {
+	var steps []Step
+	for _, node := range observed.Nodes {
+		var reasons []string
+		if reason := kubeletProblem(node.Kubelet, declaredFields(want, node.Name)); reason != "" {
+			reasons = append(reasons, reason)
+		}
+		if step := planRequest(node, want, issuerProblem); step != nil {
+			reasons = append(reasons, step.Reason)
+		}
+		if len(reasons) > 0 {
+			steps = append(steps, Step{ConfigureKubelet, node.Name, strings.Join(reasons, ", ")})
+		}
+	}
+	return steps
+}
+
+// planRequests returns the steps of those kubelets alone that request another certificate.
+func planRequests(observed Observation, want settings.Settings, issuerProblem string) []Step {
+	var steps []Step
+	for _, node := range observed.Nodes {
+		if step := planRequest(node, want, issuerProblem); step != nil {
+			steps = append(steps, *step)
+		}
+	}
+	return steps
+}
+
+// planRequest returns the step that has a kubelet request a certificate; nil if it need not.
+func planRequest(node NodeObservation, want settings.Settings, issuerProblem string) *Step {
+	reason := requestReason(node)
+	if issuerProblem != "" {
+		reason = "the CA is new"
+	}
+	if !asksFor(want) || reason == "" {
+		return nil
+	}
+	return &Step{ConfigureKubelet, node.Name, reason}
+}
+
+// planApprover returns the steps that have what kubelets request approved, on every control plane: any of them may be lost.
+func planApprover(observed Observation) []Step {
+	var steps []Step
+	if access := observed.ApproverAccess; access.Known && access.Problem != "" {
+		steps = append(steps, Step{AllowApprover, observed.Nodes[0].Name, access.Problem})
+	}
+	for _, node := range observed.Nodes {
+		if node.APIServer != nil && node.Approver.Problem != nil {
+			steps = append(steps, Step{InstallApprover, node.Name, node.Approver.Problem.Error()})
+		}
+	}
+	return steps
+}
+
+func planRemoveApprover(observed Observation, reason string) []Step {
+	var steps []Step
+	for _, node := range observed.Nodes {
+		if node.Approver.Present {
+			steps = append(steps, Step{RemoveApprover, node.Name, reason})
+		}
+	}
+	if observed.ApproverAccess.Present {
+		steps = append(steps, Step{DisallowApprover, observed.Nodes[0].Name, reason})
+	}
+	return steps
 }
 
 // componentProblems says why a node's component must be replaced.
@@ -60,12 +145,15 @@ func componentProblems(
 		bundle = nil
 	}
 	declared := declaredFlags(want, component, bundle)
-	desired, names := desiredFlags(component, found, declared), managedFlags(component, declared)
+	desired, names := desiredFlags(component, found, declared), managedFlags(component, found, declared)
 	if newIssuer {
 		names = slices.DeleteFunc(names, func(name string) bool { return name == kubeletCAFlag })
 		return append([]string{"the CA is new"}, flagProblems(found, desired, names)...)
 	}
 	problems := flagProblems(found, desired, names)
+	if signs(component) {
+		problems = shortenSigning(found, desired, names)
+	}
 	if component == settings.APIServer && len(problems) == 0 && node.APIServer.Trust.Changed {
 		problems = append(problems, changedSince(kubeletCAFlag, found.Running[kubeletCAFlag]))
 	}
@@ -104,7 +192,7 @@ func PlanRestore(observed Observation) []Step {
 	for _, component := range slices.Backward(settings.Components()) {
 		for _, node := range observed.Nodes {
 			found := node.component(component)
-			if found != nil && len(flagProblems(found, desiredFlags(component, found, nil), managedFlags(component, nil))) > 0 {
+			if found != nil && len(flagProblems(found, desiredFlags(component, found, nil), managedFlags(component, found, nil))) > 0 {
 				steps = append(steps, Step{replaces[component], node.Name, reason})
 			}
 		}
@@ -116,6 +204,7 @@ func PlanRestore(observed Observation) []Step {
 	}
 	steps = append(steps, planUnbind(observed, nil,
 		func(c KubeletClientObservation) *x509.Certificate { return c.afterRestore(observed.Time) }, reason)...)
+	steps = append(steps, planRemoveApprover(observed, reason)...)
 	for _, kind := range []Kind{RestoreServing, RemoveFiles} {
 		for _, node := range observed.Nodes {
 			steps = append(steps, Step{kind, node.Name, reason})
@@ -166,9 +255,12 @@ func planCertificates(observed Observation, want settings.Settings, issuerProble
 		issuer = planIssuer(observed, issuerProblem)
 	}
 	newTrust := newTrust(observed, want, issuerProblem)
-	if want.ServingSource == settings.Provided {
+	switch want.ServingSource {
+	case settings.CSR: // kubelets request theirs in steps of their own, when there is who approves and signs
+		return append(issuer, planTrust(observed, newTrust, planRequests(observed, want, newTrust))...)
+	case settings.Provided:
 		serving = planProvided(observed, want)
-	} else {
+	default:
 		serving = planServing(observed, want, newTrust)
 	}
 	return slices.Concat(issuer, planTrust(observed, newTrust, serving), serving)
@@ -196,6 +288,8 @@ func servingProblem(node NodeObservation, want settings.Settings, now time.Time)
 		return "the one it serves is refused: " + node.Serving.Problem.Error()
 	case leaf == nil:
 		return "it serves none"
+	case node.Serving.Files.Requests:
+		return "the one it serves it has requested"
 	case !pki.Names(leaf, node.Name, node.Addresses):
 		return "the one it serves names other addresses than the node has"
 	case pki.Lifetime(leaf) != want.ServingValidity:
@@ -210,17 +304,21 @@ func servingProblem(node NodeObservation, want settings.Settings, now time.Time)
 }
 
 // managedFlags are those of a component that go back to what they were before kubecomm where they aren't declared.
-func managedFlags(component settings.Component, declared controlplane.Flags) []string {
+func managedFlags(component settings.Component, found *ComponentObservation, declared controlplane.Flags) []string {
 	flags := union(settings.ManagedFlags(component), slices.Collect(maps.Keys(declared)))
 	if component == settings.APIServer {
 		flags = union(flags, []string{kubeletCAFlag})
+	}
+	// Who signs is left to others where kubecomm has no part in it.
+	if signs(component) && (splitsSigning(declared) || found.splitsSigning()) {
+		flags = union(flags, signingFlags())
 	}
 	return flags
 }
 
 // managedFields are the same of the kubelet's configuration.
 func managedFields(declared kubelet.Fields) []string {
-	return union(settings.ManagedKubeletFields(), slices.Collect(maps.Keys(declared)))
+	return union(settings.ManagedKubeletFields(), []string{kubelet.BootstrapField}, slices.Collect(maps.Keys(declared)))
 }
 
 func union(lists ...[]string) []string {
@@ -237,6 +335,9 @@ func declaredFlags(want settings.Settings, component settings.Component, bundle 
 	if component == settings.APIServer && want.VerifyKubelets && bundle != nil {
 		flags[kubeletCAFlag] = []string{bundleFile(bundle)}
 	}
+	if signs(component) && asksFor(want) {
+		declareSigner(flags)
+	}
 	if component == settings.APIServer {
 		for flag, document := range want.Documents {
 			flags[flag] = []string{documentFile(document)}
@@ -251,6 +352,12 @@ func declaredFields(want settings.Settings, node string) kubelet.Fields {
 		// Strings, numbers, lists and maps of them can always be written.
 		fields[name], _ = json.Marshal(value)
 	}
+	switch want.ServingSource {
+	case settings.CSR:
+		fields[kubelet.BootstrapField] = json.RawMessage("true")
+	case settings.DedicatedCA, settings.Provided:
+		fields[kubelet.BootstrapField] = nil // whatever it was before: it would not serve what is issued
+	}
 	return fields
 }
 
@@ -262,7 +369,7 @@ func desiredFlags(
 ) controlplane.Flags {
 	before := found.before()
 	desired := controlplane.Flags{}
-	for _, name := range managedFlags(component, declared) {
+	for _, name := range managedFlags(component, found, declared) {
 		values, given := declared[name]
 		if given {
 			values = settings.FillIn(component, name, before[name], values)
@@ -273,6 +380,9 @@ func desiredFlags(
 		if given {
 			desired[name] = values
 		}
+	}
+	if signs(component) && splitsSigning(declared) {
+		splitSigning(desired, before)
 	}
 	return desired
 }

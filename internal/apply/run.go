@@ -102,6 +102,9 @@ func Apply(ctx context.Context, target Target, options Options) (Observation, er
 	if err := CheckRole(target.Name, observed, options.Settings); err != nil {
 		return Observation{}, err
 	}
+	if err := CheckProgram(&observed, options.Settings); err != nil {
+		return Observation{}, err
+	}
 	steps := Plan(observed, options.Settings)
 	if len(steps) == 0 {
 		if o.resumed { // what was interrupted may have had nothing left to do but to clear away

@@ -92,6 +92,9 @@ func installPair(ctx context.Context, node Node, keyFile, certFile string) error
 
 // verify judges the certificate as the apiserver will.
 func (w *servingWork) verify(ctx context.Context) error {
+	if w.observed.Files.Requests {
+		return nil // it doesn't serve from files yet; the step that has it do so looks
+	}
 	chain, err := waitServing(ctx, w.target, w.node, w.observed, w.issued.Certificate)
 	if err != nil {
 		return err
@@ -120,6 +123,9 @@ func (w *restoreServingWork) restore(ctx context.Context) (err error) {
 	if w.observed, err = currentServing(ctx, w.node); err != nil {
 		return err
 	}
+	if err := w.forgetRequested(ctx); err != nil {
+		return err
+	}
 	files := []string{w.observed.Files.KeyFile, w.observed.Files.CertFile}
 	if err := checkpoint.save(ctx, w.node, files...); err != nil {
 		return err
@@ -132,8 +138,23 @@ func (w *restoreServingWork) restore(ctx context.Context) (err error) {
 	return err
 }
 
+// forgetRequested takes away what a kubelet requested that doesn't any more, if the step that had it stop didn't.
+func (w *restoreServingWork) forgetRequested(ctx context.Context) error {
+	_, err := baseline.read(ctx, w.node, requestedRecord)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && w.observed.Files.Requests {
+		return nil
+	}
+	if err == nil {
+		err = keepRequested(ctx, w.node)
+	}
+	if err != nil {
+		return err
+	}
+	return forgetRequested(ctx, w.node)
+}
+
 func (w *restoreServingWork) verify(ctx context.Context) error {
-	if !w.saved {
+	if !w.saved || w.observed.Files.Requests {
 		return nil
 	}
 	return waitServingFile(ctx, w.target, w.node, w.observed)
@@ -141,6 +162,13 @@ func (w *restoreServingWork) verify(ctx context.Context) error {
 
 // undo leaves the baseline as it is, which the phases don't touch.
 func (w *restoreServingWork) undo(ctx context.Context) error {
+	err := restoreRequested(ctx, w.node, checkpoint)
+	if err == nil {
+		err = rollBack(ctx, w.node, string(baseline)+requestedRecord)
+	}
+	if err != nil && !errors.Is(err, errNotSaved) {
+		return err
+	}
 	return undoServing(ctx, w.job, rollBack)
 }
 
@@ -149,7 +177,7 @@ func undoServing(ctx context.Context, j job, back func(context.Context, Node, ..
 	if err != nil {
 		return err
 	}
-	if err := back(ctx, j.node, observed.Files.KeyFile, observed.Files.CertFile); err != nil {
+	if err := back(ctx, j.node, observed.Files.KeyFile, observed.Files.CertFile); err != nil || observed.Files.Requests {
 		return err
 	}
 	return waitServingFile(ctx, j.target, j.node, observed)

@@ -27,6 +27,9 @@ const (
 	IssueKubeletClient   Kind = "issue the apiserver's client certificate for kubelets"
 	RestoreKubeletClient Kind = "put back the apiserver's client certificate for kubelets"
 
+	AllowApprover   Kind = "let an approver decide what kubelets request"
+	InstallApprover Kind = "install the approver of what kubelets request"
+
 	ConfigureKubelet Kind = "change the kubelet's configuration"
 	ReplaceAPIServer Kind = "replace the kube-apiserver"
 
@@ -35,6 +38,9 @@ const (
 	ReplaceEtcd              Kind = "replace etcd"
 
 	UnbindKubeletClient Kind = "remove kubecomm's binding of the apiservers' identity at kubelets"
+
+	RemoveApprover   Kind = "remove the approver of what kubelets request"
+	DisallowApprover Kind = "take the approver's rights away"
 
 	RestoreServing Kind = "put back the kubelet's serving certificate"
 	ConfigureJoins Kind = "change what kubeadm gives nodes that join later"
@@ -57,6 +63,7 @@ const (
 	Object    Effect = "an object of the API only"
 	Reload    Effect = "the running kubelet takes it up"
 	Dial      Effect = "the running kube-apiserver takes it up with its next connections"
+	Service   Effect = "a program of kubecomm's runs on the control plane"
 	Restart   Effect = "the kubelet restarts, its pods go on"
 	Away      Effect = "another takes its place, and it is away for some seconds"
 	Swap      Effect = "another kube-apiserver takes its place while a second one serves"
@@ -125,6 +132,23 @@ var kinds = map[Kind]traits{
 	UnbindKubeletClient: {
 		effect: Object, verified: "no connection is left of who was bound by it", undone: "it is made again",
 		parallel: oneByOne, work: func(j job) work { return &unbindWork{job: j} },
+	},
+	AllowApprover: {
+		effect: Object, verified: "what is requested in a kubelet's name is approved", undone: "the objects are as they were before",
+		parallel: oneByOne, work: func(j job) work { return &allowApproverWork{accessWork{job: j}} },
+	},
+	InstallApprover: {
+		effect: Service, verified: "it sees requests, and approves one before any kubelet depends on it",
+		undone:   "it is as it was before",
+		parallel: sideBySide, work: func(j job) work { return &installApproverWork{job: j} },
+	},
+	RemoveApprover: {
+		effect: FilesOnly, verified: "no kubelet requests any more", undone: "it is installed again",
+		parallel: sideBySide, work: func(j job) work { return &removeApproverWork{job: j} },
+	},
+	DisallowApprover: {
+		effect: Object, verified: "no approver is left", undone: "the objects are created again",
+		parallel: oneByOne, work: func(j job) work { return &disallowApproverWork{accessWork{job: j}} },
 	},
 	ConfigureKubelet: {
 		effect: Restart, verified: "the kubelet says that it runs with it, and the node is ready",

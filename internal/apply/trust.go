@@ -103,7 +103,7 @@ func (w *trustWork) prepare(ctx context.Context) error {
 		}
 	}
 	w.bundle = pki.EncodeBundle(trusted...)
-	previous, next, err := rebaseFlags(ctx, w.job, settings.APIServer, managedFlags(settings.APIServer, nil),
+	previous, next, err := rebaseFlags(ctx, w.job, settings.APIServer, managedFlags(settings.APIServer, nil, nil),
 		func(found *ComponentObservation) controlplane.Flags {
 			flags := maps.Clone(found.Manifest)
 			flags[kubeletCAFlag] = []string{bundleFile(w.bundle)}

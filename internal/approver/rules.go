@@ -151,11 +151,11 @@ func checkNames(c claim) error {
 }
 
 func checkAddresses(c claim) error {
-	real := c.nodes[c.node()]
+	own := c.nodes[c.node()]
 	for _, ip := range c.parsed.IPAddresses {
 		address, ok := netip.AddrFromSlice(ip)
-		if !ok || !slices.Contains(real, address.Unmap()) {
-			return fmt.Errorf("it asks for the address %s, which node %s doesn't have: it has %s", ip, c.node(), real)
+		if !ok || !slices.Contains(own, address.Unmap()) {
+			return fmt.Errorf("it asks for the address %s, which node %s doesn't have: it has %s", ip, c.node(), own)
 		}
 	}
 	return nil

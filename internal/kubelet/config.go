@@ -26,10 +26,17 @@ const (
 // reloadGate makes the kubelet watch its serving certificate's files; on by default since Kubernetes 1.31.
 const reloadGate = "ReloadKubeletServerCertificateFile"
 
-// ErrServerTLSBootstrap says that the kubelet requests its serving certificate from the cluster, so that files are not
-// what it serves.
-var ErrServerTLSBootstrap = errors.New("serverTLSBootstrap is on: the kubelet requests its serving certificate from " +
-	"the cluster and would not serve one from a file")
+// BootstrapField is the field by which a kubelet requests its serving certificate from the cluster, and serves no other.
+const BootstrapField = "serverTLSBootstrap"
+
+// Folder is where a kubelet keeps the certificates that it was given. Current is the symbolic link there to the one that
+// it serves, with its key, if it requested it; the others' names begin like it and end in a time (Kubernetes v1.37.1,
+// staging/src/k8s.io/client-go/util/certificate/certificate_store.go, pkg/kubelet/certificate/kubelet.go).
+const (
+	Folder    = "/var/lib/kubelet/pki"
+	Requested = "kubelet-server-"
+	Current   = Folder + "/" + Requested + "current.pem"
+)
 
 // ErrNoReload says that the kubelet would only take up new certificate files after a restart.
 var ErrNoReload = errors.New("the feature gate " + reloadGate + " is off: the kubelet would not take up new " +
@@ -40,10 +47,12 @@ type Serving struct {
 	CertFile string
 	KeyFile  string
 	Port     uint16
+	// Requests says that it requests its certificate from the cluster, and the files are not what it serves.
+	Requests bool
 }
 
-// ParseServing reads a kubelet's configuration file. It returns ErrServerTLSBootstrap or ErrNoReload, wrapped, where
-// replacing the files would have no effect.
+// ParseServing reads a kubelet's configuration file. It returns ErrNoReload, wrapped, where replacing the
+// files would have no effect.
 func ParseServing(config []byte) (Serving, error) {
 	// The type of the kubelet's own library is not used: its strict decoding would refuse the fields of a newer kubelet.
 	var fields struct {
@@ -56,15 +65,13 @@ func ParseServing(config []byte) (Serving, error) {
 	if err := yaml.Unmarshal(config, &fields); err != nil {
 		return Serving{}, fmt.Errorf("the kubelet's configuration is not valid YAML: %w", err)
 	}
-	serving := Serving{CertFile: fields.TLSCertFile, KeyFile: fields.TLSPrivateKeyFile, Port: fields.Port}
+	serving := Serving{CertFile: fields.TLSCertFile, KeyFile: fields.TLSPrivateKeyFile, Port: fields.Port,
+		Requests: fields.ServerTLSBootstrap}
 	if serving.CertFile == "" {
 		serving.CertFile, serving.KeyFile = defaultCertFile, defaultKeyFile
 	}
 	if serving.Port == 0 {
 		serving.Port = Port
-	}
-	if fields.ServerTLSBootstrap {
-		return serving, ErrServerTLSBootstrap
 	}
 	if on, given := fields.FeatureGates[reloadGate]; given && !on {
 		return serving, ErrNoReload

@@ -21,8 +21,11 @@ func TestTheConfigurationDecidesWhichCertificateAKubeletServes(t *testing.T) {
 			config: "tlsCertFile: /c\ntlsPrivateKeyFile: /k\nport: 11250\n",
 			want:   Serving{CertFile: "/c", KeyFile: "/k", Port: 11250},
 		},
-		"a requested certificate is not served from files": {
-			config: "serverTLSBootstrap: true\n", refuse: ErrServerTLSBootstrap,
+		"a requested certificate is not served from the files": {
+			config: "serverTLSBootstrap: true\n",
+			want: Serving{
+				CertFile: "/var/lib/kubelet/pki/kubelet.crt", KeyFile: "/var/lib/kubelet/pki/kubelet.key", Port: 10250, Requests: true,
+			},
 		},
 		"a kubelet that was told not to watch its files is refused": {
 			config: "featureGates: {ReloadKubeletServerCertificateFile: false}\n", refuse: ErrNoReload,

@@ -11,8 +11,8 @@ import (
 	"fmt"
 )
 
-// ClientRequest is a new key, and what asks a signer for a client certificate of it.
-type ClientRequest struct {
+// SigningRequest is a new key, and what asks a signer for a certificate of it.
+type SigningRequest struct {
 	Key PrivateKey
 	CSR []byte // PEM
 
@@ -22,24 +22,27 @@ type ClientRequest struct {
 
 // NewClientRequest makes a key and a request that names a user. One who is a user alone, and of no group, has no more
 // rights than are bound to that very name.
-func NewClientRequest(user string) (*ClientRequest, error) {
+func NewClientRequest(user string) (*SigningRequest, error) {
+	return newSigningRequest(&x509.CertificateRequest{Subject: pkix.Name{CommonName: user}})
+}
+
+func newSigningRequest(template *x509.CertificateRequest) (*SigningRequest, error) {
 	signer, key, err := newKey()
 	if err != nil {
 		return nil, err
 	}
-	subject := pkix.Name{CommonName: user}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: subject}, signer)
+	der, err := x509.CreateCertificateRequest(rand.Reader, template, signer)
 	if err != nil {
-		return nil, fmt.Errorf("requesting a certificate for %s: %w", user, err)
+		return nil, fmt.Errorf("requesting a certificate for %s: %w", template.Subject, err)
 	}
-	return &ClientRequest{
+	return &SigningRequest{
 		Key: key, CSR: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}),
-		subject: subject, public: &signer.PublicKey,
+		subject: template.Subject, public: &signer.PublicKey,
 	}, nil
 }
 
 // Accept reads the PEM file that a signer answered with, and refuses what was not asked for.
-func (r *ClientRequest) Accept(data []byte) (*x509.Certificate, error) {
+func (r *SigningRequest) Accept(data []byte) (*x509.Certificate, error) {
 	certificates, err := ParseBundle(data)
 	if err != nil {
 		return nil, fmt.Errorf("the signed certificate: %w", err)

@@ -13,7 +13,7 @@ import (
 )
 
 // signed answers a request as a signer does that changes some of it.
-func signed(t *testing.T, ca *CA, request *ClientRequest, change func(*x509.Certificate)) []byte {
+func signed(t *testing.T, ca *CA, request *SigningRequest, change func(*x509.Certificate)) []byte {
 	t.Helper()
 	block, _ := pem.Decode(request.CSR)
 	csr, err := x509.ParseCertificateRequest(block.Bytes)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -47,7 +48,7 @@ func (ca *CA) IssueServing(request ServingRequest) (*ServingCertificate, error) 
 	notBefore := request.Now.Add(-backdate).UTC().Truncate(time.Second)
 	template := &x509.Certificate{
 		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: "system:node:" + request.Node, Organization: []string{"system:nodes"}},
+		Subject:      nodeSubject(request.Node),
 		DNSNames:     []string{request.Node},
 		NotBefore:    notBefore,
 		NotAfter:     notBefore.Add(request.Lifetime),
@@ -62,6 +63,25 @@ func (ca *CA) IssueServing(request ServingRequest) (*ServingCertificate, error) 
 		return nil, fmt.Errorf("signing the certificate of node %s: %w", request.Node, err)
 	}
 	return &ServingCertificate{Certificate: certificate, Above: ca.above, Key: key}, nil
+}
+
+// NodeUser is whom a node's kubelet is to the API, and NodeGroup the group of them all.
+func NodeUser(node string) string { return "system:node:" + node }
+
+// NodeGroup is the group that every node's kubelet is in.
+const NodeGroup = "system:nodes"
+
+func nodeSubject(node string) pkix.Name {
+	return pkix.Name{CommonName: NodeUser(node), Organization: []string{NodeGroup}}
+}
+
+// NewServingRequest makes a key and a request for what a kubelet would ask for, that has these addresses.
+func NewServingRequest(node string, addresses []netip.Addr) (*SigningRequest, error) {
+	template := &x509.CertificateRequest{Subject: nodeSubject(node), DNSNames: []string{node}}
+	for _, address := range addresses {
+		template.IPAddresses = append(template.IPAddresses, net.IP(address.AsSlice()))
+	}
+	return newSigningRequest(template)
 }
 
 // VerifyServing judges a certificate chain that a kubelet served, leaf first, as the apiserver would: a chain to one of
@@ -112,6 +132,22 @@ func Names(certificate *x509.Certificate, node string, addresses []netip.Addr) b
 	}
 	for _, address := range addresses {
 		if !named[address] {
+			return false
+		}
+	}
+	return true
+}
+
+// NamesOnly reports whether the certificate names nothing but the node's name and some of the addresses: a kubelet asks
+// for those that it knows of, which need not be all.
+func NamesOnly(certificate *x509.Certificate, node string, addresses []netip.Addr) bool {
+	for _, name := range certificate.DNSNames {
+		if name != node {
+			return false
+		}
+	}
+	for _, ip := range certificate.IPAddresses {
+		if address, ok := netip.AddrFromSlice(ip); !ok || !slices.Contains(addresses, address.Unmap()) {
 			return false
 		}
 	}

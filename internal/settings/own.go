@@ -68,6 +68,9 @@ func (s Settings) CheckOwn() []Problem {
 	switch {
 	case s.OwnCA == nil && provides:
 		refuse(groupOf(NameOwnCA), "with "+source+" = \"provided\" it says which CA the certificates are of; set its certificate")
+	case s.OwnCA != nil && s.ServingSource == CSR:
+		refuse(groupOf(NameOwnCA), "with "+source+" = \"csr\" the controller manager signs, with a key on control planes; set "+
+			source+" = \"dedicated_ca\", or leave it out")
 	case s.OwnCA != nil && !provides && s.ServingSource != DedicatedCA:
 		refuse(groupOf(NameOwnCA), "it would have no effect without "+source+" = \"dedicated_ca\" or \"provided\"")
 	}

@@ -28,6 +28,7 @@ func TestWhatIsTheUsersOwnGoesTogetherOrIsRefused(t *testing.T) {
 		"nothing":                             {Settings{ServingSource: DedicatedCA}, nil},
 		"a CA that issues":                    {Settings{ServingSource: DedicatedCA, OwnCA: &own}, nil},
 		"a CA of provided certificates":       {Settings{ServingSource: Provided, OwnCA: &own, Provided: provided}, nil},
+		"a CA that the cluster can't sign by": {Settings{ServingSource: CSR, OwnCA: &own}, []string{"kubelet_serving_ca"}},
 		"a CA where nobody has any":           {Settings{OwnCA: &own}, []string{"kubelet_serving_ca"}},
 		"provided ones without a CA":          {Settings{ServingSource: Provided, Provided: provided}, []string{"kubelet_serving_ca"}},
 		"provided ones that aren't there":     {Settings{ServingSource: Provided, OwnCA: &own}, []string{"kubelet_serving_certificates"}},

@@ -29,14 +29,19 @@ func Components() []Component { return []Component{APIServer, ControllerManager,
 // Source is where kubelets get their serving certificates from.
 type Source string
 
-// DedicatedCA issues serving certificates from a CA that exists for this alone.
-const DedicatedCA Source = "dedicated_ca"
+// The sources. Both have a CA that exists for this alone.
+const (
+	// DedicatedCA has kubecomm issue the certificates.
+	DedicatedCA Source = "dedicated_ca"
+	// CSR has kubelets ask the cluster for them, by CertificateSigningRequests that a program of kubecomm's approves.
+	CSR Source = "csr"
+)
 
 // Provided takes serving certificates that the user has made.
 const Provided Source = "provided"
 
 // Sources lists the supported sources.
-func Sources() []string { return []string{string(DedicatedCA), string(Provided)} }
+func Sources() []string { return []string{string(DedicatedCA), string(CSR), string(Provided)} }
 
 // Settings is a whole declaration, with defaults filled in.
 type Settings struct {

@@ -6,6 +6,8 @@ const (
 	swaps    = "each apiserver is replaced in turn, without an outage"
 	replaces = "it is replaced on each control plane in turn, and away there for some seconds"
 	reloads  = "kubelets take up new certificate files while they run"
+	requests = "kubelets take up new certificate files while they run; to and from `csr` they restart, while their pods " +
+		"go on, and so does the controller manager"
 	restarts = "kubelets restart, while their pods go on"
 	rotates  = "each apiserver is replaced twice, without an outage, and kubelets take up new certificate files in between"
 

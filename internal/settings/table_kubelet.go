@@ -9,9 +9,13 @@ func kubeletTable() []Setting {
 			Name: "kubelet.serving_certificates.source",
 			Meaning: "Where kubelets get their serving certificates from. `dedicated_ca`: from a CA that kubecomm makes " +
 				"for this purpose alone and whose key exists on control-plane nodes only, or with `kubelet_serving_ca`, from a " +
-				"CA of your own. `provided`: you make them, for each node, and declare them in `kubelet_serving_certificates`.",
+				"CA of your own; kubecomm issues them, and renews them when it is applied. `csr`: from the CA that kubecomm " +
+				"makes, but kubelets request them by `serverTLSBootstrap`, and renew them by themselves; the controller manager " +
+				"signs, and what is signed is approved on control planes by a small program of kubecomm's, which compares each " +
+				"request with the addresses that the container engine gave the node. `provided`: you make them, for each node, " +
+				"and declare them in `kubelet_serving_certificates`.",
 			Protects:    "apiserver → kubelet",
-			TakesEffect: reloads,
+			TakesEffect: requests,
 			Form:        Text,
 			CIS:         []string{"4.2.9"},
 			Baseline:    Value{string(defaults.ServingSource)},
@@ -19,7 +23,8 @@ func kubeletTable() []Setting {
 		{
 			Name: "kubelet.serving_certificates.validity",
 			Meaning: "How long a serving certificate is valid, as a duration such as `8760h`. Once two thirds of it are " +
-				"over, the next plan renews the certificate.",
+				"over, the next plan renews the certificate. It can't be given with the source `csr`, where the controller " +
+				"manager's `--cluster-signing-duration` says how long.",
 			Protects:    "apiserver → kubelet",
 			TakesEffect: reloads,
 			Default:     FormatValidity(defaults.ServingValidity),

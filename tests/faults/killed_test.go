@@ -20,9 +20,16 @@ const leastPoints = 20
 // killed kills appliers at points that the plan tells.
 func (s *suite) killed(t *testing.T) {
 	var points []point
-	s.test(t, "left to itself, the provider applies and restores without an outage", func(ctx context.Context, t *testing.T) {
-		points = s.rehearse(ctx, t)
-	})
+	for _, source := range pick(s.choice, []settings.Source{settings.DedicatedCA, settings.CSR}, 1) {
+		name := fmt.Sprintf("left to itself, the provider applies and restores without an outage, with %s", source)
+		s.test(t, name, func(ctx context.Context, t *testing.T) {
+			found := s.rehearse(ctx, t, from(source))
+			if s.choice.all && source == settings.CSR {
+				found = slices.DeleteFunc(found, func(p point) bool { return !slices.Contains(ofRequests, p.kind) })
+			}
+			points = append(points, found...)
+		})
+	}
 	for _, p := range pick(s.choice, points, 2) {
 		kill := s.killApply
 		switch {
@@ -43,38 +50,51 @@ func (s *suite) killed(t *testing.T) {
 	}
 }
 
+// ofRequests are the kinds of steps that are others, or do more, where kubelets request their serving certificates.
+var ofRequests = []apply.Kind{
+	apply.ReplaceControllerManager, apply.AllowApprover, apply.InstallApprover, apply.ConfigureKubelet, apply.RemoveApprover,
+	apply.DisallowApprover,
+}
+
+// from is everything, with serving certificates from a source.
+func from(source settings.Source) settings.Settings {
+	want := everything()
+	want.ServingSource = source
+	return want
+}
+
 // rehearse finds the points, and shows what happens where nobody is killed.
-func (s *suite) rehearse(ctx context.Context, t *testing.T) []point {
+func (s *suite) rehearse(ctx context.Context, t *testing.T, want settings.Settings) []point {
 	t.Helper()
 	requests := s.ask(ctx, t)
-	steps := apply.Plan(s.observe(ctx, t), everything())
-	hardening, rotating, restoring := order{Settings: everything()}, order{Settings: rotated()}, order{Restore: true}
+	steps := apply.Plan(s.observe(ctx, t), want)
+	hardening, restoring := order{Settings: want}, order{Restore: true}
 	hardened := s.record(ctx, t, hardening, steps)
 	observed := s.observe(ctx, t)
-	require.Empty(t, apply.Plan(observed, everything()))
+	require.Empty(t, apply.Plan(observed, want))
 	s.requireTraces(ctx, t)
-	replaced := s.record(ctx, t, rotating, apply.Plan(observed, rotated()))
-	observed = s.observe(ctx, t)
-	require.Empty(t, apply.Plan(observed, rotated()))
-	var providing []point
-	if s.choice.all { // it is much like a rotation
-		provided := order{Settings: everything(), Own: s.makeOwn(t)}
-		want, err := provided.declared()
-		require.NoError(t, err)
-		installed := s.record(ctx, t, provided, apply.Plan(observed, want))
+	var rotation, providing []point
+	if want.ServingSource == settings.DedicatedCA {
+		rotation = s.rehearseNext(ctx, t, "in a rotation of the CA", order{Settings: rotated()})
+		if s.choice.all { // it is much like a rotation
+			providing = s.rehearseNext(ctx, t, "in an apply of the user's own certificates", order{Settings: want, Own: s.makeOwn(t)})
+		}
 		observed = s.observe(ctx, t)
-		require.Empty(t, apply.Plan(observed, want))
-		providing = installed.points(s, "in an apply of the user's own certificates", provided)
 	}
 	restored := s.record(ctx, t, restoring, apply.PlanRestore(observed))
 	s.requireStock(ctx, t)
 	requireAllAnswered(t, requests)
 
-	failing := order{Settings: everything()}
+	failing := order{Settings: from(want.ServingSource)}
 	failing.Settings.SetFlag(settings.APIServer, "no-such-flag", "1")
-	forth, back := hardened.points(s, "in an apply", hardening), restored.points(s, "in a restore", restoring)
-	rotation := replaced.points(s, "in a rotation of the CA", rotating)
+	with := fmt.Sprintf(" with %s", want.ServingSource)
+	forth, back := hardened.points(s, "in an apply"+with, hardening), restored.points(s, "in a restore"+with, restoring)
 	undo := s.undoPoints(steps, failing)
+	for _, points := range [][]point{forth, back, undo} {
+		for i := range points {
+			points[i].want = want
+		}
+	}
 	require.GreaterOrEqual(t, len(worthwhile(forth)), leastPoints)
 	if !s.choice.all {
 		return slices.Concat(forth, rotation, back, undo)
@@ -91,11 +111,21 @@ func (s *suite) rehearse(ctx context.Context, t *testing.T) []point {
 	return points
 }
 
+// rehearseNext finds the points of an apply that comes after another.
+func (s *suite) rehearseNext(ctx context.Context, t *testing.T, during string, o order) []point {
+	t.Helper()
+	want, err := o.declared()
+	require.NoError(t, err)
+	done := s.record(ctx, t, o, apply.Plan(s.observe(ctx, t), want))
+	require.Empty(t, apply.Plan(s.observe(ctx, t), want))
+	return done.points(s, during, o)
+}
+
 func (s *suite) killApply(ctx context.Context, t *testing.T, p point) {
 	t.Helper()
 	requests := s.ask(ctx, t)
 	a := s.killAt(ctx, t, p)
-	told := s.converge(ctx, t, everything())
+	told := s.converge(ctx, t, p.want)
 	requireResumed(t, told, "an apply", a, p)
 	s.restore(ctx, t)
 	requireAllAnswered(t, requests)
@@ -117,7 +147,7 @@ func (s *suite) killRotation(ctx context.Context, t *testing.T, p point) {
 
 func (s *suite) killRestore(ctx context.Context, t *testing.T, p point) {
 	t.Helper()
-	s.converge(ctx, t, everything())
+	s.converge(ctx, t, p.want)
 	requests := s.ask(ctx, t)
 	a := s.killAt(ctx, t, p)
 	told := s.restore(ctx, t)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 // long is what a phase takes at least that is worth being killed inside of.
@@ -19,6 +20,8 @@ const long = time.Second
 // point is a moment at which a provider is killed.
 type point struct {
 	name    string
+	want    settings.Settings         // what is declared
+	kind    apply.Kind                // of the step that the provider is at; empty before the first
 	order   order                     // what the provider does
 	reached func(apply.Progress) bool // the event at which it comes; nil for the very beginning
 	inside  time.Duration             // how long after that; 0 for at once
@@ -66,6 +69,7 @@ func (r recorded) points(s *suite, during string, o order) []point {
 		for _, phase := range step.Kind.Phases() {
 			p := point{
 				name:  fmt.Sprintf("%s, step %d of %d, %s: %s: %s", during, i+1, len(r.steps), s.shorten(step.Node), step.Kind, phase),
+				kind:  step.Kind,
 				order: o,
 				reached: func(p apply.Progress) bool {
 					return p.Event == apply.Begins && p.Number == i+1 && p.Phase == phase
@@ -99,6 +103,7 @@ func (s *suite) undoPoints(steps []apply.Step, o order) []point {
 	for i, step := range steps[:last+1] {
 		points = append(points, point{
 			name:    fmt.Sprintf("in an undo, of step %d of %d, %s: %s", i+1, len(steps), s.shorten(step.Node), step.Kind),
+			kind:    step.Kind,
 			order:   o,
 			reached: func(p apply.Progress) bool { return p.Event == apply.Undoing && p.Number == i+1 },
 			journal: "an apply",

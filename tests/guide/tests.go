@@ -18,7 +18,7 @@ var (
 // others are the tests of settings that become neither.
 var others = map[string][]test{
 	settings.NameVerifyKubelets:             {hardens, verifies},
-	settings.NameServingSource:              {hardens, verifies},
+	settings.NameServingSource:              {hardens, verifies, requests},
 	"kubelet.serving_certificates.validity": {hardens, verifies},
 	settings.NameOwnCA:                      {owns, refusesOwn, keeps},
 	settings.NameOwnCAKey:                   {owns, refusesOwn, keeps},
@@ -38,4 +38,5 @@ var (
 	owns       = test{"provider", "TestAccCertificatesOfTheUsersOwnAreAppliedRepairedAndReverted"}
 	keeps      = test{"tests/acceptance", "TestTheQuickstartHardensAClusterAndKeepsItSo"}
 	narrows    = test{"provider", "TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted"}
+	requests   = test{"provider", "TestAccKubeletsRequestTheirCertificatesAndAProgramOnTheNodeApproves"}
 )

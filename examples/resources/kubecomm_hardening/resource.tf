@@ -56,6 +56,15 @@ resource "kubecomm_hardening" "production" {
   }
 }
 
+# Kubelets renew their certificates also where nobody applies anything for a year.
+resource "kubecomm_hardening" "lasting" {
+  cluster = "lasting"
+
+  kubelet = {
+    serving_certificates = { source = "csr" }
+  }
+}
+
 # A precondition of its own for whatever must not run on a cluster that is not hardened.
 output "staging_is_safe" {
   value = kubecomm_hardening.staging.cluster

@@ -64,7 +64,7 @@ func approve(ctx context.Context, log *slog.Logger, file string) error {
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](quick, slow)),
 	}
 	go func() { end(identity.keepFresh(ctx)) }()
-	worker.run(ctx, client.listWatch(ctx), func() {
+	worker.run(ctx, client.listWatch(), func() {
 		log.Info("approving what kubelets ask for", "version", version, "nodes", len(config.Nodes))
 		if err := notifyReady(ctx); err != nil {
 			log.Error("telling systemd: " + err.Error())

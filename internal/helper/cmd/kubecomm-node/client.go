@@ -68,16 +68,16 @@ func (b *bearer) RoundTrip(request *http.Request) (*http.Response, error) {
 const requestsPath = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 
 // listWatch sees kubelets' requests for serving certificates only.
-func (c *client) listWatch(ctx context.Context) cache.ListerWatcher {
+func (c *client) listWatch() cache.ListerWatcher {
 	ofKubelets := fields.OneTermEqualSelector("spec.signerName", certificatesv1.KubeletServingSignerName).String()
 	return &cache.ListWatch{
-		ListFunc: func(options metav1.ListOptions) (runtime.Object, error) {
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = ofKubelets
 			list := &certificatesv1.CertificateSigningRequestList{}
 			err := c.rest.Get().AbsPath(requestsPath).VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Into(list)
 			return list, c.noted(err)
 		},
-		WatchFunc: func(options metav1.ListOptions) (watch.Interface, error) {
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.FieldSelector, options.Watch = ofKubelets, true
 			watched, err := c.rest.Get().AbsPath(requestsPath).VersionedParams(&options, metav1.ParameterCodec).Watch(ctx)
 			return watched, c.noted(err)

@@ -1,0 +1,255 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/approver"
+)
+
+const (
+	approverNamespace = metav1.NamespaceSystem
+	approverRole      = "kubecomm:kubelet-serving-approver"
+)
+
+// objectClient is client-go's typed client of one kind of object.
+type objectClient[T any] interface {
+	Get(ctx context.Context, name string, options metav1.GetOptions) (*T, error)
+	Create(ctx context.Context, object *T, options metav1.CreateOptions) (*T, error)
+	Delete(ctx context.Context, name string, options metav1.DeleteOptions) error
+}
+
+// change does something with an object of the API, and changing one returns what goes back; nil where nothing was changed.
+type (
+	change   func(context.Context, apiClient) error
+	changing func(context.Context, apiClient) (back change, err error)
+)
+
+// ownObject is an object of the API that is kubecomm's alone: whatever else has its name is replaced.
+type ownObject struct {
+	what string
+	// state returns whether it is there, and whether it is as it should be.
+	state  func(context.Context, apiClient) (there, right bool, err error)
+	put    changing // makes it what it should be
+	remove changing
+}
+
+// own makes one of a typed object.
+func own[T any](
+	what string, want *T, meta func(*T) *metav1.ObjectMeta, same func(is, want *T) bool, client func(apiClient) objectClient[T],
+) ownObject {
+	name := meta(want).Name
+	get := func(ctx context.Context, c apiClient) (*T, error) {
+		is, err := client(c).Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %s %s: %w", what, name, err)
+		}
+		return is, nil
+	}
+	remove := func(ctx context.Context, c apiClient) error {
+		if err := ignoreNotFound(client(c).Delete(ctx, name, metav1.DeleteOptions{})); err != nil {
+			return fmt.Errorf("removing %s %s: %w", what, name, err)
+		}
+		return nil
+	}
+	// What is already there is never changed: of some objects the parts that matter can't be.
+	create := func(ctx context.Context, c apiClient, object *T) error {
+		if err := remove(ctx, c); err != nil {
+			return err
+		}
+		if _, err := client(c).Create(ctx, object, metav1.CreateOptions{}); err != nil {
+			return fmt.Errorf("creating %s %s: %w", what, name, err)
+		}
+		return nil
+	}
+	backTo := func(previous *T) change {
+		if previous == nil {
+			return remove
+		}
+		was := meta(previous)
+		*was = metav1.ObjectMeta{Name: was.Name, Namespace: was.Namespace, Labels: was.Labels, Annotations: was.Annotations}
+		return func(ctx context.Context, c apiClient) error { return create(ctx, c, previous) }
+	}
+	return ownObject{
+		what: what + " " + name,
+		state: func(ctx context.Context, c apiClient) (bool, bool, error) {
+			is, err := get(ctx, c)
+			return is != nil, is != nil && same(is, want), err
+		},
+		put: func(ctx context.Context, c apiClient) (change, error) {
+			is, err := get(ctx, c)
+			if err != nil || is != nil && same(is, want) {
+				return nil, err
+			}
+			return backTo(is), create(ctx, c, want)
+		},
+		remove: func(ctx context.Context, c apiClient) (change, error) {
+			is, err := get(ctx, c)
+			if err != nil || is == nil {
+				return nil, err
+			}
+			return backTo(is), remove(ctx, c)
+		},
+	}
+}
+
+func approverMeta(namespace, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{managedLabel: managedBy}}
+}
+
+// approverObjects are what lets approvers see requests, approve those of one signer, tell of the others, and renew the
+// token of the very account that they are, and nothing else.
+func approverObjects() []ownObject {
+	none := false
+	account := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: approverNamespace, Name: approver.Name}
+	rule := func(group, resource string, names []string, verbs ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: names, Verbs: verbs}
+	}
+	objects := []ownObject{
+		own("ServiceAccount", &corev1.ServiceAccount{
+			ObjectMeta: approverMeta(approverNamespace, approver.Name), AutomountServiceAccountToken: &none,
+		}, func(a *corev1.ServiceAccount) *metav1.ObjectMeta { return &a.ObjectMeta },
+			func(is, _ *corev1.ServiceAccount) bool { return is.Labels[managedLabel] == managedBy },
+			func(c apiClient) objectClient[corev1.ServiceAccount] {
+				return c.CoreV1().ServiceAccounts(approverNamespace)
+			}),
+		own("ClusterRole", &rbacv1.ClusterRole{ObjectMeta: approverMeta("", approverRole), Rules: []rbacv1.PolicyRule{
+			rule(certificatesv1.GroupName, "certificatesigningrequests", nil, "get", "list", "watch"),
+			rule(certificatesv1.GroupName, "certificatesigningrequests/approval", nil, "update"),
+			rule(certificatesv1.GroupName, "signers", []string{certificatesv1.KubeletServingSignerName}, "approve"),
+		}}, func(r *rbacv1.ClusterRole) *metav1.ObjectMeta { return &r.ObjectMeta },
+			func(is, want *rbacv1.ClusterRole) bool {
+				return is.AggregationRule == nil && equality.Semantic.DeepEqual(is.Rules, want.Rules)
+			},
+			func(c apiClient) objectClient[rbacv1.ClusterRole] { return c.RbacV1().ClusterRoles() }),
+		own("ClusterRoleBinding", &rbacv1.ClusterRoleBinding{
+			ObjectMeta: approverMeta("", approverRole), Subjects: []rbacv1.Subject{account},
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: approverRole},
+		}, func(b *rbacv1.ClusterRoleBinding) *metav1.ObjectMeta { return &b.ObjectMeta },
+			func(is, want *rbacv1.ClusterRoleBinding) bool {
+				return is.RoleRef == want.RoleRef && slices.Equal(is.Subjects, want.Subjects)
+			},
+			func(c apiClient) objectClient[rbacv1.ClusterRoleBinding] { return c.RbacV1().ClusterRoleBindings() }),
+	}
+	for _, in := range []struct {
+		namespace string
+		allowed   rbacv1.PolicyRule
+	}{
+		{metav1.NamespaceDefault, rule("events.k8s.io", "events", nil, "create")},
+		{approverNamespace, rule("", "serviceaccounts/token", []string{approver.Name}, "create")},
+	} {
+		namespace, allowed := in.namespace, in.allowed
+		objects = append(objects, own("Role", &rbacv1.Role{
+			ObjectMeta: approverMeta(namespace, approverRole), Rules: []rbacv1.PolicyRule{allowed},
+		}, func(r *rbacv1.Role) *metav1.ObjectMeta { return &r.ObjectMeta },
+			func(is, want *rbacv1.Role) bool { return equality.Semantic.DeepEqual(is.Rules, want.Rules) },
+			func(c apiClient) objectClient[rbacv1.Role] { return c.RbacV1().Roles(namespace) }),
+			own("RoleBinding", &rbacv1.RoleBinding{
+				ObjectMeta: approverMeta(namespace, approverRole), Subjects: []rbacv1.Subject{account},
+				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: approverRole},
+			}, func(b *rbacv1.RoleBinding) *metav1.ObjectMeta { return &b.ObjectMeta },
+				func(is, want *rbacv1.RoleBinding) bool {
+					return is.RoleRef == want.RoleRef && slices.Equal(is.Subjects, want.Subjects)
+				},
+				func(c apiClient) objectClient[rbacv1.RoleBinding] { return c.RbacV1().RoleBindings(namespace) }))
+	}
+	return objects
+}
+
+// ApproverAccess is what approvers may do.
+type ApproverAccess struct {
+	Known   bool   // whether the API could be asked
+	Present bool   // there is anything of it
+	Problem string // why it isn't what approvers need, and nothing else; empty if it is
+}
+
+// observeApproverAccess leaves it open if the API can't be asked, which is no reason not to look at the rest.
+func observeApproverAccess(ctx context.Context, target Target) ApproverAccess {
+	client, err := realInstance(ctx, target.controlPlanes()[0]).client(ctx, target)
+	if err != nil {
+		return ApproverAccess{}
+	}
+	defer client.close()
+	found := ApproverAccess{Known: true}
+	for _, object := range approverObjects() {
+		there, right, err := object.state(ctx, client)
+		switch {
+		case err != nil:
+			return ApproverAccess{}
+		case !there && found.Problem == "":
+			found.Problem = "there is no " + object.what
+		case there && !right && found.Problem == "":
+			found.Problem = object.what + " is another than what it should be"
+		}
+		found.Present = found.Present || there
+	}
+	return found
+}
+
+// accessWork gives approvers their rights, or takes them.
+type accessWork struct {
+	job
+	backs []change
+}
+
+func (w *accessWork) each(ctx context.Context, do func(ownObject) changing) error {
+	client, err := realInstance(ctx, w.node).client(ctx, w.target)
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	for _, object := range approverObjects() {
+		back, err := do(object)(ctx, client)
+		if back != nil {
+			w.backs = append(w.backs, back)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *accessWork) undo(ctx context.Context) error {
+	if len(w.backs) == 0 {
+		return nil
+	}
+	client, err := realInstance(ctx, w.node).client(ctx, w.target)
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	for _, back := range slices.Backward(w.backs) {
+		if err := back(ctx, client); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type allowApproverWork struct{ accessWork }
+
+func (w *allowApproverWork) phases() []phase {
+	return []phase{{"create its account and its roles", func(ctx context.Context) error {
+		return w.each(ctx, func(o ownObject) changing { return o.put })
+	}}}
+}
+
+type disallowApproverWork struct{ accessWork }
+
+func (w *disallowApproverWork) phases() []phase {
+	return []phase{{"remove its account and its roles", func(ctx context.Context) error {
+		return w.each(ctx, func(o ownObject) changing { return o.remove })
+	}}}
+}

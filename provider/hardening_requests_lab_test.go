@@ -1,0 +1,232 @@
+package provider_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+)
+
+// requestsLab is a cluster whose kubelets request their serving certificates.
+type requestsLab struct{ hardeningLab }
+
+// everything is what a destroy must bring back: the files that anything of kubecomm's could be among, and the API's objects.
+func (l requestsLab) everything() string {
+	const files = `find /etc /usr/local /var/lib/kubelet/config.yaml /var/lib/kubelet/pki /var/lib/private \
+  \( -type f -o -type l \) ! -path '/etc/kubernetes/manifests/*' -printf '%p %M %l ' -exec sh -c '[ -h "$1" ] || sha256sum <"$1"; echo' sh {} \; | sort`
+	return l.output(0, files) + l.output(1, files) + l.configuration() + l.leftOvers()
+}
+
+// leftOvers are the API's objects that approvers have.
+func (l requestsLab) leftOvers() string {
+	return l.output(0, `kubectl --kubeconfig /etc/kubernetes/admin.conf get --all-namespaces --output name \
+  serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings | grep approver | grep kubecomm || :
+systemctl list-unit-files --no-legend 'kubecomm-approver*' || :; ls -d /usr/local/libexec/kubecomm /var/lib/kubecomm-approver /var/lib/private/kubecomm-approver 2>/dev/null || :`)
+}
+
+func (l requestsLab) checkEverything(then *string) func(*terraform.State) error {
+	return func(*terraform.State) error {
+		if now := l.everything(); now != *then {
+			return fmt.Errorf("before, there was\n%s\nand now there is\n%s", *then, now)
+		}
+		return nil
+	}
+}
+
+// streamScript reads a log, and runs a command, in the pod of kube-proxy on the worker, through the apiserver.
+const streamScript = `export KUBECONFIG=/etc/kubernetes/admin.conf
+pod=$(kubectl --namespace kube-system get pods --selector k8s-app=kube-proxy --field-selector spec.nodeName="$1" --output name)
+kubectl --namespace kube-system logs --tail 1 "$pod" >/dev/null && kubectl --namespace kube-system exec "$pod" -- true`
+
+func (l requestsLab) stream(ctx context.Context) error {
+	opened, err := cluster.NewEngine().Open(ctx, l.name)
+	if err != nil {
+		return err
+	}
+	_, err = opened.Nodes()[0].Run(ctx, cluster.Command{Args: []string{"sh", "-c", streamScript, "sh", l.name + "-worker"}})
+	// The image of kube-proxy need not have the command: it is the kubelet that says so.
+	if err != nil && regexp.MustCompile(`executable file not found|command terminated`).MatchString(err.Error()) {
+		return nil
+	}
+	return err
+}
+
+func (l requestsLab) streams() { require.NoError(l.t, l.stream(l.t.Context())) }
+
+// streamsWatch is who goes on to read logs and run commands.
+type streamsWatch struct {
+	lab    requestsLab
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	served int
+	failed []error
+}
+
+func (l requestsLab) watchStreams() *streamsWatch {
+	ctx, cancel := context.WithCancel(l.t.Context())
+	w := &streamsWatch{lab: l, cancel: cancel}
+	l.t.Cleanup(func() { cancel(); w.done.Wait() })
+	w.done.Go(func() {
+		for ctx.Err() == nil {
+			err := l.stream(ctx)
+			switch {
+			case ctx.Err() != nil:
+			case err != nil:
+				w.failed = append(w.failed, err)
+			default:
+				w.served++
+			}
+		}
+	})
+	return w
+}
+
+// end sees that no certificate was to blame for anything: a kubelet that restarts, and an apiserver that is replaced, end
+// what they were at, and that is all.
+func (w *streamsWatch) end() {
+	w.cancel()
+	w.done.Wait()
+	w.lab.t.Logf("%d times logs and exec worked, %d times not: %v", w.served, len(w.failed), errors.Join(w.failed...))
+	require.Greater(w.lab.t, w.served, 10)
+	for _, err := range w.failed {
+		require.NotRegexp(w.lab.t, `x509:|tls:`, err.Error())
+	}
+}
+
+// renews takes the worker's kubelet its certificate, which then requests another, and nobody applies anything.
+func (l requestsLab) renews() {
+	var former string
+	l.eventually("the worker to serve", func(o apply.Observation, err error) error {
+		if err == nil {
+			former = pki.Fingerprint(o.Nodes[1].Serving.Leaf())
+		}
+		return err
+	})
+	l.onWorker(`rm -- "$(readlink /var/lib/kubelet/pki/kubelet-server-current.pem)"; systemctl restart kubelet`)
+	l.eventually("the worker to serve another certificate that is trusted", func(o apply.Observation, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case o.Nodes[1].Serving.Problem != nil:
+			return o.Nodes[1].Serving.Problem
+		case pki.Fingerprint(o.Nodes[1].Serving.Leaf()) == former:
+			return errors.New("it is the former one")
+		}
+		return nil
+	})
+	l.streams()
+}
+
+// stopsRequesting takes the worker's kubelet the field by hand.
+func (l requestsLab) stopsRequesting() {
+	l.onWorker(`sed -i /^serverTLSBootstrap:/d /var/lib/kubelet/config.yaml; systemctl restart kubelet`)
+	l.eventually("the worker to serve its own certificate again", func(o apply.Observation, err error) error {
+		if err == nil && (o.Nodes[1].Serving.Leaf() == nil || o.Nodes[1].Serving.Problem == nil) {
+			err = errors.New("it serves none, or one that is trusted")
+		}
+		return err
+	})
+	require.ErrorContains(l.t, l.stream(l.t.Context()), "tls: failed to verify certificate: x509:")
+}
+
+// rogue is a request, who makes it, and what is said of it; nothing, if it is approved.
+type rogue struct {
+	as     string // whom kubectl stands in for; empty for the administrator
+	names  []string
+	ips    []string
+	usages string
+	told   string
+}
+
+// refusesRogues makes requests of all sorts, and sees that the right one alone is approved.
+func (l requestsLab) refusesRogues() {
+	opened, err := cluster.NewEngine().Open(l.t.Context(), l.name)
+	require.NoError(l.t, err)
+	own, others := opened.Nodes()[1].Addresses()[0].String(), opened.Nodes()[0].Addresses()[0].String()
+	node := l.name + "-worker"
+	as := " --as system:node:" + node + " --as-group system:nodes --as-group system:authenticated"
+	const right = "digital signature, server auth"
+	rogues := map[string]rogue{
+		"right":           {as, []string{node}, []string{own}, right, ""},
+		"others-address":  {as, []string{node}, []string{own, others}, right, "ForeignAddresses: .*" + regexp.QuoteMeta(others) + ", which node " + node + " doesn't have"},
+		"name-of-the-api": {as, []string{"kubernetes.default.svc"}, []string{own}, right, `ForeignNames: .*"kubernetes.default.svc", which is not the name of node ` + node},
+		"wrong-usage":     {as, []string{node}, []string{own}, "digital signature, client auth", "WrongUsages: .*client auth"},
+		"wrong-user":      {"", []string{node}, []string{own}, right, `WrongUser: .*"kubernetes-admin" asked for a certificate of "system:node:` + node + `"`},
+	}
+	for name, r := range rogues {
+		l.request(name, node, r)
+	}
+	l.waitRequest("right", `^Approved`)
+	for name, r := range rogues {
+		if r.told == "" {
+			continue
+		}
+		l.waitEvent(name, r.told)
+		require.Empty(l.t, l.conditions(name), name)
+	}
+	l.kubectl("delete csr --selector rogue=yes")
+}
+
+func (l requestsLab) request(name, node string, r rogue) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(l.t, err)
+	template := x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: "system:node:" + node, Organization: []string{"system:nodes"}}, DNSNames: r.names,
+	}
+	for _, ip := range r.ips {
+		template.IPAddresses = append(template.IPAddresses, net.ParseIP(ip))
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &template, key)
+	require.NoError(l.t, err)
+	encoded := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+	object := fmt.Sprintf(`{"apiVersion":"certificates.k8s.io/v1","kind":"CertificateSigningRequest",
+"metadata":{"name":%q,"labels":{"rogue":"yes"}},
+"spec":{"request":%q,"signerName":"kubernetes.io/kubelet-serving","usages":["%s"]}}`,
+		name, encoded, strings.ReplaceAll(r.usages, ", ", `","`))
+	said := l.output(0, "kubectl --kubeconfig /etc/kubernetes/admin.conf create"+r.as+" -f - 2>&1 <<'END' || :\n"+object+"\nEND\n")
+	require.Contains(l.t, said, "created")
+}
+
+func (l requestsLab) conditions(name string) string {
+	return l.kubectl("get csr " + name + ` --output jsonpath='{.status.conditions[*].type}'`)
+}
+
+func (l requestsLab) waitRequest(name, conditions string) {
+	l.waitText("request "+name, conditions, func() string { return l.conditions(name) })
+}
+
+func (l requestsLab) waitEvent(name, told string) {
+	l.waitText("an event of request "+name, told, func() string {
+		return l.kubectl(`get events.events.k8s.io --namespace default --output jsonpath='{range .items[?(@.regarding.name=="` + name +
+			`")]}{.reason}: {.note}{"\n"}{end}'`)
+	})
+}
+
+func (l requestsLab) waitText(what, pattern string, get func() string) {
+	options := wait.Options{Limit: time.Minute, Every: time.Second}
+	require.NoError(l.t, wait.Until(l.t.Context(), what, options, func(context.Context) error {
+		if text := get(); !regexp.MustCompile(pattern).MatchString(text) {
+			return fmt.Errorf("it is %q", text)
+		}
+		return nil
+	}))
+}
