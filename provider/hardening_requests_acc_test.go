@@ -49,6 +49,8 @@ func TestAccKubeletsRequestTheirCertificatesAndAProgramOnTheNodeApproves(t *test
 		PreCheck: func() {
 			lab.create()
 			before = lab.everything()
+			lab.failLater()
+			require.Equal(t, before, lab.everything())
 		},
 		CheckDestroy: lab.checkEverything(&before),
 		Steps: []resource.TestStep{

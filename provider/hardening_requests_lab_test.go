@@ -23,6 +23,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
@@ -50,6 +51,27 @@ func (l requestsLab) checkEverything(then *string) func(*terraform.State) error 
 		}
 		return nil
 	}
+}
+
+// failLater has kubelets request, together with what only fails later on, and sees that all of it is undone.
+func (l requestsLab) failLater() {
+	opened, err := cluster.NewEngine().Open(l.t.Context(), l.name)
+	require.NoError(l.t, err)
+	want := settings.Defaults()
+	want.ServingSource = settings.CSR
+	want.SetFlag(settings.APIServer, "no-such-flag", "1")
+	_, err = apply.Apply(l.t.Context(), apply.On(opened), apply.Options{Settings: want, Now: time.Now})
+	failure, ok := errors.AsType[*apply.StepError](err)
+	require.True(l.t, ok, "%v", err)
+	require.NoError(l.t, failure.UndoErr)
+	var undone []apply.Kind
+	for _, step := range failure.Undone {
+		undone = append(undone, step.Kind)
+	}
+	require.Equal(l.t, []apply.Kind{
+		apply.ReplaceAPIServer, apply.ConfigureKubelet, apply.ConfigureKubelet, apply.InstallApprover, apply.AllowApprover,
+		apply.ReplaceControllerManager, apply.CreateIssuer,
+	}, undone)
 }
 
 // streamScript reads a log, and runs a command, in the pod of kube-proxy on the worker, through the apiserver.

@@ -228,3 +228,33 @@ func TestWhereCertificatesComeFromIsReportedAsItDiffers(t *testing.T) {
 	require.Equal(t, settings.CSR, mixed.ServingSource(""))
 	require.Equal(t, settings.Source(""), notRequesting(stock()).ServingSource(settings.CSR))
 }
+
+// A control plane that joins has no CA for kubelet serving certificates until the next apply. Until then it must sign none,
+// instead of signing with the cluster's.
+func TestAControlPlaneThatJoinsLaterSignsForEveryoneButKubeletsUntilItHasTheCA(t *testing.T) {
+	found := keeps(unchanged(stockCluster), unchanged(stockKubelet))
+	observed := observedJoins(t, found)
+	j := desiredJoins(observed, requested())
+	name := string(settings.ControllerManager)
+	require.NotContains(t, j.flags[name], servingSignerCertFlag)
+	require.NotContains(t, j.flags[name], servingSignerKeyFlag)
+	for flag, values := range ownSigning {
+		if flag != servingSignerCertFlag && flag != servingSignerKeyFlag {
+			require.Equal(t, values, j.flags[name][flag], flag)
+		}
+	}
+	require.Contains(t, joinsProblem(observed, requested()),
+		"kube-controller-manager would get no --cluster-signing-cert-file, to be --cluster-signing-cert-file=")
+	require.Contains(t, joinsProblem(observed, requested()), "kubelets would get no serverTLSBootstrap, to be serverTLSBootstrap: true")
+
+	text, err := j.rebase(clusterDocument, stockCluster, stockCluster)
+	require.NoError(t, err)
+	node, err := j.rebase(kubeletDocument, stockKubelet, stockKubelet)
+	require.NoError(t, err)
+	after := observedJoins(t, keeps(changed(stockCluster, text), changed(stockKubelet, node)))
+	require.Empty(t, joinsProblem(after, requested()))
+
+	back, err := desiredJoins(after, settings.Settings{}).rebase(clusterDocument, stockCluster, text)
+	require.NoError(t, err)
+	require.Equal(t, stockCluster, back)
+}
