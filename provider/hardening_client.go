@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 // clientModel is who an apiserver is at kubelets.
@@ -102,4 +103,15 @@ func warnRole(diags *diag.Diagnostics, err error) {
 		diags.AddAttributeWarning(clientRolePath, "The ClusterRole for the apiservers can't be used yet",
 			roleAdvice+" Now, "+missing.Error()+".")
 	}
+}
+
+// lackingCA is an error in a plan already: the cluster's own CAs are no part of any configuration.
+func lackingCA(err *apply.ClientCAError) diag.Diagnostic {
+	name, at := settings.NameKubeletClientCA, path.Root(kubeletGroup)
+	if err.Node != "" {
+		name, at = nodeAttribute(err.Node, name), nodePath(err.Node)
+	}
+	return diag.NewAttributeErrorDiagnostic(at.AtName("client_ca_bundle"), "Kubelets would refuse clients that the cluster needs",
+		"Add the missing CAs to "+name+". That of a cluster as kubeadm makes it is in /etc/kubernetes/pki/ca.crt on its "+
+			"control planes, and cluster_ca_certificate of kubecomm_kind_cluster. Nothing was changed.\n\nError: "+err.Error())
 }

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -24,11 +27,13 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
-// Settings that become files of apiservers do what they say, drift when a file is edited or another is named, and go.
-func TestAccFilesOfApiserversAreAppliedRepairedAndReverted(t *testing.T) {
+// Settings that become files of apiservers and kubelets do what they say, drift when a file is edited or another is named,
+// and go.
+func TestAccFilesOfApiserversAndKubeletsAreAppliedRepairedAndReverted(t *testing.T) {
 	if os.Getenv(resource.EnvTfAcc) == "" {
 		t.Skip("it needs a cluster")
 	}
@@ -39,16 +44,23 @@ func TestAccFilesOfApiserversAreAppliedRepairedAndReverted(t *testing.T) {
 	lab.onControlPlane(policyKubeconfig)
 	before := lab.configuration()
 	clients := newClientCA(t)
-	bundle := lab.clusterCA() + clients.certificate
-	config := func(apiserver string) string {
-		return fmt.Sprintf("resource \"kubecomm_hardening\" \"test\" {\n  cluster = %q\n  apiserver = {\n%s  }\n}\n", name, apiserver)
+	bundle, turned := lab.clusterCA()+clients.certificate, clients.certificate+lab.clusterCA()
+	worker := name + "-worker"
+	config := func(apiserver, kubelet string) string {
+		return fmt.Sprintf("resource \"kubecomm_hardening\" \"test\" {\n  cluster = %q\n  apiserver = {\n%s  }\n  kubelet = {\n%s  }\n}\n",
+			name, apiserver, kubelet)
 	}
+	clientCAs := func(text string) string { return fmt.Sprintf("    client_ca_bundle = <<-EOT\n%s    EOT\n", text) }
+	kubelets := func(forAll, own string) string {
+		return clientCAs(forAll) + fmt.Sprintf("    nodes = { %q = {\n%s    } }\n", worker, clientCAs(own))
+	}
+	forAll, own := at("kubelet", "client_ca_bundle"), at("kubelet", "nodes", worker, "client_ca_bundle")
 	paths := func(more string) string {
 		return "    anonymous_paths = [\"/livez\", \"/readyz\", \"/healthz\"" + more + "]\n"
 	}
-	all := config(paths("") + authorizers("request.user == 'somebody'") + issuers("kubernetes") +
-		fmt.Sprintf("    client_ca_bundle = <<-EOT\n%s    EOT\n", bundle) +
-		fmt.Sprintf("    kubelet_ca_bundle = <<-EOT\n%s    EOT\n", clients.certificate+lab.clusterCA()))
+	kubeletCAs := fmt.Sprintf("    kubelet_ca_bundle = <<-EOT\n%s    EOT\n", clients.certificate+lab.clusterCA())
+	apiserver := paths("") + authorizers("request.user == 'somebody'") + issuers("kubernetes") + clientCAs(bundle) + kubeletCAs
+	all := config(apiserver, kubelets(bundle, turned))
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(&testClock{now: time.Now()}),
 		CheckDestroy:             lab.checkConfiguration(&before),
@@ -57,15 +69,22 @@ func TestAccFilesOfApiserversAreAppliedRepairedAndReverted(t *testing.T) {
 				PreConfig: func() {
 					lab.answers("/api", nil, http.StatusForbidden)              // system:anonymous
 					lab.answers("/api", clients.issue, http.StatusUnauthorized) // whose CA nobody knows
+					lab.kubeletsAnswer(clients.issue, http.StatusUnauthorized)
 				},
-				Config: all,
+				Config: config(apiserver, kubelets(clients.certificate, clients.certificate)),
+				ExpectError: inOutput("Kubelets would refuse clients", "Add the missing CAs to kubelet.client_ca_bundle.",
+					"on every node", "CN=kubernetes isn't among their CAs, which signed the certificate of the cluster's administrator",
+					"CN=kubernetes isn't among their CAs, which signed the certificate of the apiserver on node "+name+"-control-plane",
+					"Kubelets would refuse clients", fmt.Sprintf("kubelet.nodes[%q].client_ca_bundle", worker), "on node "+worker),
 			},
+			{Config: all},
 			{
 				PreConfig: func() {
 					lab.onControlPlane(`[ "$(cat /etc/kubernetes/pki/kubecomm/kubelet-ca-* | grep -c BEGIN)" = 3 ]`)
 					lab.answers("/livez", nil, http.StatusOK)
 					lab.answers("/api", nil, http.StatusUnauthorized)
 					lab.answers("/api/v1/secrets", clients.issue, http.StatusForbidden)
+					lab.kubeletsAnswer(clients.issue, http.StatusForbidden)
 				},
 				Config:           all,
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
@@ -90,34 +109,45 @@ func TestAccFilesOfApiserversAreAppliedRepairedAndReverted(t *testing.T) {
 				PreConfig: func() {
 					lab.editFile("client-ca", "$ d")                 // the end of a certificate
 					lab.editFile("kubelet-ca", "/END CERTIFICATE/q") // what comes after the issuer
+					lab.editFile("kubelet-client-ca", "$ d")
 				},
 				Config: all,
 				ConfigPlanChecks: updates(
 					changes(at("apiserver", "kubelet_ca_bundle"), knownvalue.Null(), knownvalue.NotNull()),
 					changes(at("apiserver", "verify_kubelets"), knownvalue.Bool(false), knownvalue.Null()),
 					changes(at("apiserver", "client_ca_bundle"), knownvalue.NotNull(), knownvalue.NotNull()),
+					changes(forAll, knownvalue.NotNull(), knownvalue.StringExact(bundle)),
+					changes(own, knownvalue.StringExact(turned), knownvalue.StringExact(turned)),
 				),
 			},
 			{
-				PreConfig: func() { lab.nameAnotherClientCA() },
-				Config:    all,
+				PreConfig: func() {
+					lab.nameAnotherClientCA()
+					lab.configureWorkerAsOneThatJoins()
+					lab.kubeletsAnswer(clients.issue, http.StatusForbidden, http.StatusUnauthorized)
+				},
+				Config: all,
 				ConfigPlanChecks: updates(
 					changes(at("apiserver", "client_ca_bundle"), knownvalue.StringExact(lab.clusterCA()), knownvalue.NotNull()),
+					changes(own, knownvalue.StringExact(lab.clusterCA()), knownvalue.StringExact(turned)),
 				),
 			},
 			{
-				Config: config(paths(`, "/version"`)),
+				PreConfig: func() { lab.kubeletsAnswer(clients.issue, http.StatusForbidden) },
+				Config:    config(paths(`, "/version"`), ""),
 			},
 			{
 				PreConfig: func() {
 					lab.answers("/version", nil, http.StatusOK)
 					lab.answers("/api", clients.issue, http.StatusUnauthorized)
+					lab.kubeletsAnswer(clients.issue, http.StatusUnauthorized)
+					lab.onWorker(`! ls /etc/kubernetes/pki/kubecomm`)
 					lab.onControlPlane(`cd /etc/kubernetes/pki/kubecomm; ls; [ "$(ls authentication-* | wc -l)" = 1 ]
 [ "$(cat kubelet-ca-* | grep -c BEGIN)" = 1 ]
-! ls authorization-* client-ca-*; ! grep -e --authorization-config -e /client-ca- /etc/kubernetes/manifests/kube-apiserver.yaml
+! ls authorization-* client-ca-* kubelet-client-ca-*; ! grep -e --authorization-config -e /client-ca- /etc/kubernetes/manifests/kube-apiserver.yaml
 grep -e --authorization-mode=Node,RBAC /etc/kubernetes/manifests/kube-apiserver.yaml`)
 				},
-				Config:           config(paths(`, "/version"`)),
+				Config:           config(paths(`, "/version"`), ""),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}},
 			},
 		},
@@ -235,6 +265,44 @@ func (l hardeningLab) answers(path string, credentials *rest.TLSClientConfig, st
 	require.NoError(l.t, err)
 	require.NoError(l.t, response.Body.Close())
 	require.Equal(l.t, status, response.StatusCode, path)
+}
+
+// kubeletsAnswer asks the kubelets of the control plane and the worker, from the former, with a client certificate. A single
+// status is for both.
+func (l hardeningLab) kubeletsAnswer(credentials *rest.TLSClientConfig, statuses ...int) {
+	l.t.Helper()
+	opened, err := cluster.NewEngine().Open(l.t.Context(), l.name)
+	require.NoError(l.t, err)
+	for i, node := range opened.Nodes() {
+		client, err := rest.HTTPClientFor(&rest.Config{
+			TLSClientConfig: rest.TLSClientConfig{CertData: credentials.CertData, KeyData: credentials.KeyData, Insecure: true},
+			Dial: func(ctx context.Context, _, address string) (net.Conn, error) {
+				return opened.Nodes()[0].Dial(ctx, address)
+			},
+		})
+		require.NoError(l.t, err)
+		response, err := client.Get(fmt.Sprintf("https://%s/metrics", netip.AddrPortFrom(node.Addresses()[0], kubelet.Port)))
+		require.NoError(l.t, err)
+		require.NoError(l.t, response.Body.Close())
+		client.CloseIdleConnections()
+		require.Equal(l.t, statuses[min(i, len(statuses)-1)], response.StatusCode, node.Name())
+	}
+}
+
+// configureWorkerAsOneThatJoins gives the worker's kubelet what kubeadm gives nodes, and has it start with that.
+func (l hardeningLab) configureWorkerAsOneThatJoins() {
+	l.onWorker("kubeadm upgrade node phase kubelet-config && systemctl restart kubelet")
+	const file = `"/etc/kubernetes/pki/ca.crt"`
+	l.eventually("the worker's kubelet to run with it", func(observed apply.Observation, err error) error {
+		if err != nil {
+			return err
+		}
+		if found := string(observed.Nodes[1].Kubelet.Running.Value(settings.KubeletClientCAField)); found != file {
+			return fmt.Errorf("it runs with %s", found)
+		}
+		return nil
+	})
+	l.waitReady()
 }
 
 // editFile changes one of kubecomm's files as somebody would who doesn't know better.

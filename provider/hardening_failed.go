@@ -43,6 +43,9 @@ func hardeningFailed(doing, name string, err error) diag.Diagnostic {
 	if role, missing := errors.AsType[*apply.MissingRoleError](err); missing {
 		return missingRole(role)
 	}
+	if ca, lacking := errors.AsType[*apply.ClientCAError](err); lacking {
+		return lackingCA(ca)
+	}
 	detail := strings.Join([]string{
 		"While " + doing + " the hardening of kind cluster " + name + ".", advice, "Error: " + err.Error(),
 	}, "\n\n")

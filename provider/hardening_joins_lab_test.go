@@ -83,7 +83,7 @@ func (l hardeningLab) changeJoinsByHand(pick func(trial) settings.Value) {
 
 func declaredBy(pick func(trial) settings.Value) settings.Settings {
 	var all settings.Settings
-	for _, setting := range settings.Managed() {
+	for _, setting := range tried() {
 		if value := pick(trials[setting.Name]); value != nil {
 			all.Declare(setting, value)
 		}
@@ -124,7 +124,7 @@ func (l hardeningLab) workerLacks(pick func(trial) settings.Value) []string {
 			return err
 		}
 		names = nil
-		for _, setting := range settings.Managed() {
+		for _, setting := range tried() {
 			want := pick(trials[setting.Name])
 			if found, runs := runsWith(setting, observed.Nodes[1]); runs && want != nil && !setting.Same(found, want) {
 				names = append(names, setting.Name)
@@ -162,7 +162,7 @@ func (l hardeningLab) controlPlaneLacks(pick func(trial) settings.Value) []strin
 		made[component] = manifest.Flags()
 	}
 	var names []string
-	for _, setting := range settings.Managed() {
+	for _, setting := range tried() {
 		want := pick(trials[setting.Name])
 		if setting.Flag != "" && want != nil && !setting.Same(setting.FromFlag(made[setting.Component][setting.Flag]), want) {
 			names = append(names, setting.Name)

@@ -40,6 +40,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	resp.Diagnostics.Append(r.own(ctx, name, req.Config, &want)...)
 	resp.Diagnostics.Append(problemsOf(settings.CheckTime(effective, r.clock.Now()), "Give another value: ")...)
 	resp.Diagnostics.Append(checkProgram(apply.CheckProgram(nil, want))...)
+	resp.Diagnostics.Append(nodeProblemsOf(overrides.CheckTime(r.clock.Now()), "Give another value: ")...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -49,7 +50,11 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 		// reported by Read or, for a new resource, by Create.
 		return
 	}
-	if resp.Diagnostics.Append(checkProgram(apply.CheckProgram(&observed, want))...); resp.Diagnostics.HasError() {
+	resp.Diagnostics.Append(checkProgram(apply.CheckProgram(&observed, want))...)
+	for _, problem := range apply.CheckClientCAs(name, observed, want) {
+		resp.Diagnostics.Append(lackingCA(problem))
+	}
+	if resp.Diagnostics.HasError() {
 		return
 	}
 	steps := apply.Plan(observed, want)

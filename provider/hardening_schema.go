@@ -29,8 +29,8 @@ func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *
 			"before.\n\n" +
 			"Once every node works with them, flags and fields are also written into kubeadm's ConfigMaps, " +
 			"`kube-system/kubeadm-config` and `kube-system/kubelet-config`: a node that `kubeadm join` adds later has them from " +
-			"its first start. What needs a file of kubecomm's, a kubelet's certificate and the CA that an apiserver verifies " +
-			"kubelets by, it gets from the next apply.\n\n" +
+			"its first start. What needs a file of kubecomm's, such as a kubelet's certificate and the CAs that it knows " +
+			"clients by, it gets from the next apply.\n\n" +
 			"Private keys are never part of the plan or the state.",
 		Attributes: map[string]schema.Attribute{
 			"cluster": schema.StringAttribute{

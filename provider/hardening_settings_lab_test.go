@@ -60,7 +60,7 @@ func (l hardeningLab) hasSettings(pick func(trial) settings.Value) {
 		if err != nil {
 			return err
 		}
-		for _, setting := range settings.Managed() {
+		for _, setting := range tried() {
 			want := pick(trials[setting.Name])
 			if want == nil {
 				continue

@@ -55,7 +55,7 @@ func (w *apiserverWork) writeDocuments(ctx context.Context) error {
 	return group.Wait()
 }
 
-// documentMode is for files that nobody but apiservers reads, which run as root.
+// documentMode is for files that nobody but apiservers and kubelets reads, which run as root.
 const documentMode = 0o600
 
 // rebaseManifest keeps a component's manifest, and returns it with the one that has what is declared.

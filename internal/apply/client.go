@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
@@ -153,6 +154,11 @@ func (w *issueClientWork) prove(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, peer := range w.target.Nodes {
 		group.Go(func() error {
+			if document, declared := w.options.Settings.KubeletDocumentsOn(peer.Name())[settings.KubeletClientCAField]; declared &&
+				!accepts(document, w.issued) {
+				return fmt.Errorf("%s, which the cluster signs with, isn't among the CAs that the kubelet of node %s is to know "+
+					"clients by: add it to %s", w.issued.Issuer, peer.Name(), settings.NameKubeletClientCA)
+			}
 			serving, err := currentServing(ctx, peer)
 			if err != nil {
 				return err

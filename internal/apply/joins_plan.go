@@ -1,7 +1,9 @@
 package apply
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,8 +21,8 @@ type joining struct {
 }
 
 // desiredJoins turns a declaration into what kubeadm should give nodes. What isn't declared is as it was before kubecomm,
-// and so are flags that name a file of kubecomm's: a control plane that joins has none until the next apply, and an
-// apiserver would not start without.
+// and so is what names a file of kubecomm's: a node that joins has none until the next apply, and neither an apiserver nor
+// a kubelet would start without.
 func desiredJoins(o JoinsObservation, want settings.Settings) joining {
 	j := joining{managed: map[string][]string{}, flags: map[string]controlplane.Flags{}}
 	for _, component := range settings.Components() {
@@ -49,6 +51,7 @@ func desiredJoins(o JoinsObservation, want settings.Settings) joining {
 	}
 	if o.Kubelet != nil {
 		declared := declaredFields(want, "") // of no node that is there
+		maps.DeleteFunc(declared, func(name string, _ json.RawMessage) bool { return ours(fileIn(declared, name)) })
 		j.managedFields = managedFields(declared)
 		j.fields = desiredFields(KubeletObservation{File: o.Kubelet, Baseline: o.KubeletBaseline}, declared)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
@@ -127,13 +128,21 @@ func (w *kubeletWork) request(ctx context.Context) error {
 }
 
 // write puts the first certificate in place before the configuration that has the kubelet look for it, and takes those
-// that were requested away after the one that has it look elsewhere: whenever it starts, it finds one.
+// that were requested away after the one that has it look elsewhere: whenever it starts, it finds one. The files that the
+// configuration names come before it too: those that it named before stay as they are, and are removed in the end, see
+// finish.
 func (w *kubeletWork) write(ctx context.Context) error {
 	if w.first {
 		if err := recordRequested(ctx, w.node, baseline); err != nil {
 			return err
 		}
 		if err := placeRequested(ctx, w.node); err != nil {
+			return err
+		}
+	}
+	for _, document := range w.documents() {
+		file := cluster.File{Data: document.Data, Mode: documentMode}
+		if err := w.node.WriteFile(ctx, documentFile(document), file); err != nil {
 			return err
 		}
 	}
@@ -156,6 +165,14 @@ func forgetRequested(ctx context.Context, node Node) error {
 		return err
 	}
 	return node.Remove(ctx, string(baseline)+requestedRecord)
+}
+
+// documents are the files that are wanted; in a restore, none.
+func (w *kubeletWork) documents() map[string]settings.Document {
+	if w.restore {
+		return nil
+	}
+	return w.options.Settings.KubeletDocumentsOn(w.node.Name())
 }
 
 func (w *kubeletWork) restart(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
@@ -57,6 +58,9 @@ func (n NodeObservation) differing(setting settings.Setting, held settings.Value
 	if setting.Field != "" {
 		return n.Kubelet.differing(setting, held)
 	}
+	if slices.Contains(settings.KubeletDocumentFields(), setting.Document) {
+		return n.Kubelet.differingDocument(setting, held)
+	}
 	if setting.Document != "" && n.APIServer != nil {
 		return n.APIServer.differingDocument(setting, held)
 	}
@@ -79,6 +83,20 @@ func (c *ComponentObservation) differingDocument(setting settings.Setting, shoul
 				found = setting.FromDocument(content)
 			}
 		}
+		if !setting.Same(found, should) {
+			return found, true
+		}
+	}
+	return nil, false
+}
+
+// differingDocument is the same for a kubelet. One that can't be asked is judged by its file alone.
+func (k KubeletObservation) differingDocument(setting settings.Setting, should settings.Value) (settings.Value, bool) {
+	for _, fields := range []kubelet.Fields{k.Running, k.File} {
+		if fields == nil || should == nil && (k.Baseline == nil || fields.Equal(k.Baseline, setting.Document)) {
+			continue
+		}
+		found := setting.FromDocument(k.Documents[fileIn(fields, setting.Document)])
 		if !setting.Same(found, should) {
 			return found, true
 		}

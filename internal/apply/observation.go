@@ -25,6 +25,8 @@ type Observation struct {
 	Policy *access.Policy // what the API's RBAC says; nil if it could not be asked
 	// ApproverAccess is what those may do who approve what kubelets request.
 	ApproverAccess ApproverAccess
+	// Admin is the client certificate of the cluster's administrator; nil if there is none, or it can't be read.
+	Admin *x509.Certificate
 }
 
 // NodeObservation is one node's part.
@@ -70,6 +72,8 @@ type KubeletObservation struct {
 	Running  kubelet.Fields // what it says that it runs with; nil if it could not be asked
 	Problem  error          // why it could not be asked
 	Stale    bool           // the file was changed after the kubelet had read it
+	// Documents are the contents of files that the fields name which settings become, as far as they matter and are there.
+	Documents map[string][]byte
 }
 
 // ComponentObservation is how a component of a control plane runs.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -68,6 +69,10 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 	})
 	group.Go(func() error {
 		observation.ApproverAccess = observeApproverAccess(groupCtx, target)
+		return nil
+	})
+	group.Go(func() error {
+		observation.Admin = observeAdmin(groupCtx, target)
 		return nil
 	})
 	for i, node := range target.Nodes {
@@ -149,7 +154,7 @@ func observeKubelet(ctx context.Context, target Target, node Node, observed *Nod
 	answer := askKubelet(ctx, target, observed.Serving.Dialled)
 	observed.Serving.Chain, observed.Serving.Problem = answer.chain, answer.chainProblem
 	observed.Kubelet.Running, observed.Kubelet.Problem = answer.config, answer.configProblem
-	return nil
+	return observed.Kubelet.readDocuments(ctx, node)
 }
 
 func readKubelet(ctx context.Context, node Node) (keptFile, kubeletProcess, error) {
@@ -226,15 +231,47 @@ func (c *ComponentObservation) readDocuments(ctx context.Context, node Node) err
 			}
 		}
 	}
+	var err error
+	c.Documents, err = readContents(ctx, node, files)
+	return err
+}
+
+// readDocuments does the same with those of a kubelet.
+func (k *KubeletObservation) readDocuments(ctx context.Context, node Node) error {
+	var files []string
+	for _, field := range settings.KubeletDocumentFields() {
+		for _, fields := range []kubelet.Fields{k.Running, k.File} {
+			file := fileIn(fields, field)
+			if file != "" && (ours(file) || k.Baseline != nil) && !slices.Contains(files, file) {
+				files = append(files, file)
+			}
+		}
+	}
+	var err error
+	k.Documents, err = readContents(ctx, node, files)
+	return err
+}
+
+// fileIn is the file that a field names, or empty.
+func fileIn(fields kubelet.Fields, name string) string {
+	var file string
+	if json.Unmarshal(fields.Value(name), &file) != nil {
+		return ""
+	}
+	return file
+}
+
+// readContents returns those of the files that there are.
+func readContents(ctx context.Context, node Node, files []string) (map[string][]byte, error) {
 	if len(files) == 0 {
-		return nil
+		return nil, nil
 	}
 	found, err := node.ReadFiles(ctx, files...)
-	c.Documents = map[string][]byte{}
+	contents := map[string][]byte{}
 	for file, content := range found {
-		c.Documents[file] = content.Data
+		contents[file] = content.Data
 	}
-	return err
+	return contents, err
 }
 
 // readManifests reads the manifests of several components at once.

@@ -358,6 +358,9 @@ func declaredFields(want settings.Settings, node string) kubelet.Fields {
 	case settings.DedicatedCA, settings.Provided:
 		fields[kubelet.BootstrapField] = nil // whatever it was before: it would not serve what is issued
 	}
+	for name, document := range want.KubeletDocumentsOn(node) {
+		fields[name], _ = json.Marshal(documentFile(document))
+	}
 	return fields
 }
 
@@ -447,10 +450,26 @@ func kubeletProblem(k KubeletObservation, declared kubelet.Fields) string {
 			problems = append(problems, fmt.Sprintf("it runs with %s, to be %s", fieldText(k.Running, name), fieldText(desired, name)))
 		}
 	}
+	if len(problems) == 0 {
+		problems = k.changedDocuments()
+	}
 	if len(problems) == 0 && k.Stale {
 		return "its configuration was changed after it started"
 	}
 	return strings.Join(problems, ", ")
+}
+
+// changedDocuments says which files of kubecomm's that its configuration names don't have the content any more that they
+// are named after.
+func (k KubeletObservation) changedDocuments() []string {
+	var problems []string
+	for _, field := range settings.KubeletDocumentFields() {
+		file := fileIn(k.File, field)
+		if content, there := k.Documents[file]; ours(file) && (!there || !asNamed(file, content)) {
+			problems = append(problems, fmt.Sprintf("its configuration has %s, which was changed since", fieldText(k.File, field)))
+		}
+	}
+	return problems
 }
 
 func fieldText(fields kubelet.Fields, name string) string {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
@@ -104,6 +105,9 @@ func Apply(ctx context.Context, target Target, options Options) (Observation, er
 	}
 	if err := CheckProgram(&observed, options.Settings); err != nil {
 		return Observation{}, err
+	}
+	if problems := CheckClientCAs(target.Name, observed, options.Settings); len(problems) > 0 {
+		return Observation{}, problems[0]
 	}
 	steps := Plan(observed, options.Settings)
 	if len(steps) == 0 {
@@ -294,32 +298,38 @@ func (o *operation) finish(ctx context.Context) error {
 			return fmt.Errorf("ending the swap on node %s: %w", node.Name(), err)
 		}
 	}
-	if err := o.forget(ctx); err != nil {
+	if err := o.removeUnnamed(ctx); err != nil {
 		return err
 	}
-	if err := o.removeUnnamed(ctx); err != nil {
+	if err := o.forget(ctx); err != nil { // and with it folders that are empty now
 		return err
 	}
 	return o.lock.endJournal()
 }
 
-// removeUnnamed removes the files from control planes that settings and CAs became at some time, and no manifest names any
-// more.
+// removeUnnamed removes the files from nodes that settings and CAs became at some time, and no manifest or configuration names
+// any more.
 func (o *operation) removeUnnamed(ctx context.Context) error {
-	script := `manifest=$1 folder=$2; shift 2
+	script := `by=$1 folder=$2; shift 2
 [ -d "$folder" ] || exit 0
 for name; do
   find "$folder" -maxdepth 1 -type f -name "$name-*" | while read -r file; do
-    grep --quiet --fixed-strings -e "$file" "$manifest" || rm -f -- "$file"
+    grep --quiet --fixed-strings -e "$file" "$by" || rm -f -- "$file"
   done
 done`
 	group, ctx := errgroup.WithContext(ctx)
-	for _, node := range o.target.controlPlanes() {
+	remove := func(node Node, by string, names []string) {
 		group.Go(func() error {
-			args := append([]string{"sh", "-c", script, "sh", manifestFile, pkiFolder, bundleName}, settings.DocumentNames()...)
+			args := append([]string{"sh", "-c", script, "sh", by, pkiFolder}, names...)
 			_, err := node.Run(ctx, cluster.Command{Args: args})
 			return err
 		})
+	}
+	for _, node := range o.target.Nodes {
+		remove(node, kubelet.ConfigFile, settings.KubeletDocumentNames())
+	}
+	for _, node := range o.target.controlPlanes() {
+		remove(node, manifestFile, append(settings.DocumentNames(), bundleName))
 	}
 	return group.Wait()
 }

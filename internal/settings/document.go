@@ -13,6 +13,9 @@ const (
 	clientCAFlag       = "client-ca-file"
 )
 
+// KubeletClientCAField of kubelets' configuration names the file with the CAs that they know their clients by.
+const KubeletClientCAField = "authentication.x509.clientCAFile"
+
 // Document is a file that declared settings become.
 type Document struct {
 	Name, Extension string // of the file, without what tells one content from another
@@ -21,7 +24,7 @@ type Document struct {
 
 // document is how settings become a file, and are read from it.
 type document struct {
-	flag            string
+	key             string // the flag of apiservers, or the field of kubelets' configuration, that names it
 	name, extension string
 	without         []string // flags that apiservers don't take beside this one
 	write           func(part func(attribute string) Value) ([]byte, error)
@@ -31,7 +34,7 @@ type document struct {
 func documents() []document {
 	return []document{
 		{
-			flag: authenticationFlag, name: "authentication", extension: "yaml", without: []string{"anonymous-auth"},
+			key: authenticationFlag, name: "authentication", extension: "yaml", without: []string{"anonymous-auth"},
 			write: func(part func(string) Value) ([]byte, error) {
 				return authconfig.Authentication{AnonymousPaths: part(attributePaths), JWT: part(attributeJWT)}.Encode()
 			},
@@ -41,7 +44,7 @@ func documents() []document {
 			},
 		},
 		{
-			flag: authorizationFlag, name: "authorization", extension: "yaml", without: []string{"authorization-mode"},
+			key: authorizationFlag, name: "authorization", extension: "yaml", without: []string{"authorization-mode"},
 			write: func(part func(string) Value) ([]byte, error) {
 				return authconfig.EncodeAuthorization(part(attributeAuthorizers))
 			},
@@ -50,29 +53,47 @@ func documents() []document {
 				return map[string]Value{attributeAuthorizers: found}, err
 			},
 		},
-		{
-			flag: clientCAFlag, name: "client-ca", extension: "crt",
-			write: func(part func(string) Value) ([]byte, error) { return []byte(part(attributeClientCA).String()), nil },
-			read: func(data []byte) (map[string]Value, error) {
-				return map[string]Value{attributeClientCA: {string(data)}}, nil
-			},
-		},
+		bundle(clientCAFlag, "client-ca", attributeClientCA),
+	}
+}
+
+// kubeletDocuments are the files of kubelets.
+func kubeletDocuments() []document {
+	return []document{bundle(KubeletClientCAField, "kubelet-client-ca", attributeClientCA)}
+}
+
+// bundle is a file with certificates and nothing else.
+func bundle(key, name, attribute string) document {
+	return document{
+		key: key, name: name, extension: "crt",
+		write: func(part func(string) Value) ([]byte, error) { return []byte(part(attribute).String()), nil },
+		read:  func(data []byte) (map[string]Value, error) { return map[string]Value{attribute: {string(data)}}, nil },
 	}
 }
 
 // DocumentFlags lists the flags of apiservers that name files which settings become.
-func DocumentFlags() []string {
-	var flags []string
-	for _, document := range documents() {
-		flags = append(flags, document.flag)
+func DocumentFlags() []string { return keysOf(documents()) }
+
+// KubeletDocumentFields lists the fields of kubelets' configuration that do.
+func KubeletDocumentFields() []string { return keysOf(kubeletDocuments()) }
+
+func keysOf(documents []document) []string {
+	var keys []string
+	for _, document := range documents {
+		keys = append(keys, document.key)
 	}
-	return flags
+	return keys
 }
 
-// DocumentNames lists what the names of such files begin with.
-func DocumentNames() []string {
+// DocumentNames lists what the names of apiservers' files begin with.
+func DocumentNames() []string { return namesOf(documents()) }
+
+// KubeletDocumentNames lists what the names of kubelets' files begin with.
+func KubeletDocumentNames() []string { return namesOf(kubeletDocuments()) }
+
+func namesOf(documents []document) []string {
 	var names []string
-	for _, document := range documents() {
+	for _, document := range documents {
 		names = append(names, document.name)
 	}
 	return names
@@ -81,8 +102,8 @@ func DocumentNames() []string {
 // FromDocument reads the setting from the file of which it is a part; nil if the file doesn't have it. Of a file that
 // can't be read, which only somebody else can have written, it returns nil as well.
 func (s Setting) FromDocument(data []byte) Value {
-	all := documents()
-	i := slices.IndexFunc(all, func(d document) bool { return d.flag == s.Document })
+	all := slices.Concat(documents(), kubeletDocuments())
+	i := slices.IndexFunc(all, func(d document) bool { return d.key == s.Document })
 	parts, err := all[i].read(data)
 	if err != nil || len(data) == 0 || parts[s.Attribute()] == nil {
 		return nil
@@ -91,12 +112,26 @@ func (s Setting) FromDocument(data []byte) Value {
 }
 
 // declareDocuments makes the files of which any part is declared. The flags that can't be beside them are declared to be
-// absent. The parts were checked, and so can be written.
+// absent.
 func (s *Settings) declareDocuments(effective map[string]Value) {
+	s.Documents, s.KubeletDocuments = written(documents(), effective), written(kubeletDocuments(), effective)
 	for _, document := range documents() {
+		if _, declared := s.Documents[document.key]; !declared {
+			continue
+		}
+		for _, flag := range document.without {
+			s.SetFlag(APIServer, flag)
+		}
+	}
+}
+
+// written are the files of which any part is declared, by what names them. The parts were checked, and so can be written.
+func written(documents []document, effective map[string]Value) map[string]Document {
+	var found map[string]Document
+	for _, document := range documents {
 		parts := map[string]Value{}
 		for _, setting := range Table() {
-			if value := effective[setting.Name]; setting.Document == document.flag && value != nil {
+			if value := effective[setting.Name]; setting.Document == document.key && value != nil {
 				parts[setting.Attribute()] = setting.canonical(value)
 			}
 		}
@@ -107,12 +142,10 @@ func (s *Settings) declareDocuments(effective map[string]Value) {
 		if err != nil {
 			continue
 		}
-		if s.Documents == nil {
-			s.Documents = map[string]Document{}
+		if found == nil {
+			found = map[string]Document{}
 		}
-		s.Documents[document.flag] = Document{Name: document.name, Extension: document.extension, Data: data}
-		for _, flag := range document.without {
-			s.SetFlag(APIServer, flag)
-		}
+		found[document.key] = Document{Name: document.name, Extension: document.extension, Data: data}
 	}
+	return found
 }

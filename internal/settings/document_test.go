@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"maps"
 	"math/big"
 	"testing"
 	"time"
@@ -69,18 +70,22 @@ func TestEveryPartOfAFileIsReadBackFromIt(t *testing.T) {
 		"apiserver.jwt_issuers":      {anIssuer},
 		"apiserver.authorizers":      {aNode, anRBAC},
 		"apiserver.client_ca_bundle": {bundle},
+		"kubelet.client_ca_bundle":   {bundle},
 	}
 	effective := Effective(Kubeadm, declared)
 	require.Empty(t, Check(effective))
 	want := Of(effective)
 	require.Len(t, want.Documents, 3, "two of the settings are in one file")
+	require.Len(t, want.KubeletDocuments, 1)
+	written := maps.Clone(want.Documents)
+	maps.Copy(written, want.KubeletDocuments)
 	for _, setting := range Table() {
 		if setting.Document == "" {
 			continue
 		}
 		require.Contains(t, declared, setting.Name, "a part of a file needs a value here")
-		require.Contains(t, DocumentFlags(), setting.Document)
-		read := setting.FromDocument(want.Documents[setting.Document].Data)
+		require.Contains(t, append(DocumentFlags(), KubeletDocumentFields()...), setting.Document)
+		read := setting.FromDocument(written[setting.Document].Data)
 		assert.True(t, setting.Same(declared[setting.Name], read), "%s: %v", setting.Name, read)
 		assert.Nil(t, setting.FromDocument(nil), "of an empty file")
 	}
@@ -150,6 +155,7 @@ func TestPartsOfFilesThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 		"a leaf in place of a kubelets' CA":             {NameKubeletCAs, "certificate 2, of CN=a certificate, is not a CA's", list(text + certificatePEM(t, false))},
 		"a kubelets' CA twice":                          {NameKubeletCAs, "is there twice", list(text + text)},
 		"a kubelets' CA that may not sign certificates": {NameKubeletCAs, "leaves out to sign", list(unsigningPEM(t))},
+		"a bundle for kubelets that is none":            {"kubelet.client_ca_bundle", "not a PEM file of certificates", list("garbage")},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			problems := Check(map[string]Value{c.name: c.value})
@@ -173,7 +179,9 @@ func TestPartsOfFilesThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 
 func TestCertificatesOutOfTheirTimeAreRefused(t *testing.T) {
 	declared := map[string]Value{"apiserver.client_ca_bundle": {certificatePEM(t, true)}}
+	own := Overrides{"dev-worker": {NameKubeletClientCA: {certificatePEM(t, true)}}}
 	require.Empty(t, CheckTime(declared, testTime))
+	require.Empty(t, own.CheckTime(testTime))
 	for _, c := range []struct {
 		at     time.Duration
 		refuse string
@@ -181,5 +189,9 @@ func TestCertificatesOutOfTheirTimeAreRefused(t *testing.T) {
 		problems := CheckTime(declared, testTime.Add(c.at))
 		require.Len(t, problems, 1)
 		require.ErrorContains(t, problems[0].Err, c.refuse)
+		nodes := own.CheckTime(testTime.Add(c.at))
+		require.Len(t, nodes, 1)
+		require.Equal(t, "dev-worker", nodes[0].Node)
+		require.ErrorContains(t, nodes[0].Err, c.refuse)
 	}
 }

@@ -4,15 +4,19 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // Overrides are the values that single nodes have in place of those for all, by the node's name and the setting's. Like
 // any declared values they may be nil where they aren't known yet: then the value for all isn't known to hold either.
 type Overrides map[string]map[string]Value
 
-// PerNode lists the settings that single nodes can have a value of their own for: those of kubelets' configuration.
+// PerNode lists the settings that single nodes can have a value of their own for: those of kubelets' configuration and of
+// the files that it names.
 func PerNode() []Setting {
-	return slices.DeleteFunc(Table(), func(s Setting) bool { return s.Field == "" })
+	return slices.DeleteFunc(Table(), func(s Setting) bool {
+		return s.Field == "" && !slices.Contains(KubeletDocumentFields(), s.Document)
+	})
 }
 
 // On returns a node's values, given those for all.
@@ -70,22 +74,33 @@ func (o Overrides) CheckVersion(minor uint) []NodeProblem {
 	return problems
 }
 
+// CheckTime is CheckTime of the nodes' own values.
+func (o Overrides) CheckTime(now time.Time) []NodeProblem {
+	var problems []NodeProblem
+	for _, node := range o.Nodes() {
+		for _, problem := range CheckTime(o[node], now) {
+			problems = append(problems, NodeProblem{node, problem})
+		}
+	}
+	return problems
+}
+
 // Override gives nodes' kubelets values of their own.
 func (s *Settings) Override(overrides Overrides) {
 	for node, values := range overrides {
-		var own Settings
-		for _, setting := range PerNode() {
-			if value := values[setting.Name]; value != nil {
-				own.Declare(setting, value)
+		own := Of(values)
+		if own.KubeletFields != nil {
+			if s.NodeKubeletFields == nil {
+				s.NodeKubeletFields = map[string]map[string]any{}
 			}
+			s.NodeKubeletFields[node] = own.KubeletFields
 		}
-		if own.KubeletFields == nil {
-			continue
+		if own.KubeletDocuments != nil {
+			if s.NodeKubeletDocuments == nil {
+				s.NodeKubeletDocuments = map[string]map[string]Document{}
+			}
+			s.NodeKubeletDocuments[node] = own.KubeletDocuments
 		}
-		if s.NodeKubeletFields == nil {
-			s.NodeKubeletFields = map[string]map[string]any{}
-		}
-		s.NodeKubeletFields[node] = own.KubeletFields
 	}
 }
 
@@ -95,6 +110,14 @@ func (s Settings) KubeletFieldsOn(node string) map[string]any {
 	maps.Copy(fields, s.KubeletFields)
 	maps.Copy(fields, s.NodeKubeletFields[node])
 	return fields
+}
+
+// KubeletDocumentsOn are the declared files of a node's kubelet, by the field that names them.
+func (s Settings) KubeletDocumentsOn(node string) map[string]Document {
+	documents := map[string]Document{}
+	maps.Copy(documents, s.KubeletDocuments)
+	maps.Copy(documents, s.NodeKubeletDocuments[node])
+	return documents
 }
 
 // DescribeOnNode returns the documentation of a setting where it is declared for a single node.

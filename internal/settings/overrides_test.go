@@ -35,6 +35,19 @@ func TestANodeHasItsOwnValuesAndTheRestAsForAll(t *testing.T) {
 	require.Equal(t, tls13, got.KubeletFields["tlsMinVersion"], "to look at a node changes nothing")
 }
 
+func TestANodeHasItsOwnFilesInPlaceOfThoseForAll(t *testing.T) {
+	forAll, own := certificatePEM(t, true), certificatePEM(t, true)
+	got := Of(map[string]Value{NameKubeletClientCA: {forAll}})
+	got.Override(Overrides{"dev-worker": {NameKubeletClientCA: {own}}, "dev-worker2": {floorName: {tls12}}})
+	require.Equal(t, own, string(got.KubeletDocumentsOn("dev-worker")[KubeletClientCAField].Data))
+	for _, node := range []string{"dev-worker2", "dev-control-plane"} {
+		require.Equal(t, forAll, string(got.KubeletDocumentsOn(node)[KubeletClientCAField].Data))
+	}
+	require.Empty(t, got.KubeletFields, "the file's name isn't known here")
+	require.Contains(t, ManagedKubeletFields(), KubeletClientCAField)
+	require.Empty(t, Of(nil).KubeletDocumentsOn("dev-worker"))
+}
+
 func TestEverySettingOfKubeletsConfigurationCanBeANodesOwn(t *testing.T) {
 	var names []string
 	for _, setting := range PerNode() {

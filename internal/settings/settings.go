@@ -70,8 +70,12 @@ type Settings struct {
 	Documents map[string]Document
 	// KubeletFields are the declared fields of every kubelet's configuration, by name.
 	KubeletFields map[string]any
-	// NodeKubeletFields are those that single nodes' kubelets have in place of the former, by the node's name.
-	NodeKubeletFields map[string]map[string]any
+	// KubeletDocuments are the declared files of every kubelet, by the field that names them.
+	KubeletDocuments map[string]Document
+	// NodeKubeletFields and NodeKubeletDocuments are those that single nodes' kubelets have in place of the former, by the
+	// node's name.
+	NodeKubeletFields    map[string]map[string]any
+	NodeKubeletDocuments map[string]map[string]Document
 	// KubeletRestarts is how many kubelets may be restarted at once.
 	KubeletRestarts int
 }
@@ -131,7 +135,8 @@ type Setting struct {
 	Flag        string // of the component that it becomes, without dashes; or empty
 	// Field of the kubelet's configuration that it becomes, or empty; dots lead to what is inside of an object.
 	Field string
-	// Document is the flag of apiservers that names the file of which this is a part, or empty.
+	// Document is the flag of apiservers, or the field of kubelets' configuration, that names the file of which this is a
+	// part, or empty.
 	Document string
 	Form     Form     // of settings that become a flag, a field or a part of a file
 	Members  []Member // of a setting whose form is Objects
@@ -169,6 +174,9 @@ const (
 	NameKubeletClient     = "apiserver.kubelet_client_identity"
 	NameKubeletClientRole = "apiserver.kubelet_client_cluster_role"
 )
+
+// NameKubeletClientCA is the setting that says which clients' certificates kubelets accept.
+const NameKubeletClientCA = "kubelet." + attributeClientCA
 
 // Declare gives a setting a value.
 func (s *Settings) Declare(setting Setting, value Value) {
@@ -211,9 +219,9 @@ func Declarable() []Setting {
 	return slices.DeleteFunc(Table(), func(s Setting) bool { return s.Form == 0 })
 }
 
-// Managed lists the settings that become a flag or a field.
+// Managed lists the settings that become a flag, a field or a part of a file.
 func Managed() []Setting {
-	return slices.DeleteFunc(Table(), func(s Setting) bool { return s.Flag == "" && s.Field == "" })
+	return slices.DeleteFunc(Table(), func(s Setting) bool { return s.Flag == "" && s.Field == "" && s.Document == "" })
 }
 
 // ManagedFlags are the component's flags that settings become, those that name files and those that can't be beside them
@@ -227,15 +235,15 @@ func ManagedFlags(component Component) []string {
 	})
 	if component == APIServer {
 		for _, document := range documents() {
-			flags = append(append(flags, document.flag), document.without...)
+			flags = append(append(flags, document.key), document.without...)
 		}
 	}
 	return flags
 }
 
-// ManagedKubeletFields are the fields of the kubelet's configuration that settings become.
+// ManagedKubeletFields are the fields of the kubelet's configuration that settings become, those that name files included.
 func ManagedKubeletFields() []string {
-	return collect(func(s Setting) string { return s.Field })
+	return append(collect(func(s Setting) string { return s.Field }), KubeletDocumentFields()...)
 }
 
 func collect(part func(Setting) string) []string {

@@ -63,6 +63,20 @@ func kubeletTable() []Setting {
 			Baseline:    Value{"true"},
 		},
 		{
+			Name: NameKubeletClientCA,
+			Meaning: "The CAs whose client certificates kubelets accept, in PEM, by `authentication.x509.clientCAFile` in their " +
+				"configuration. Those of the apiservers' certificates must be among them, without which logs and exec would end, " +
+				"and that of the cluster administrator's, as which kubecomm asks kubelets what they run with. A node that joins " +
+				"later has the CA of kubeadm's until the next apply. To replace a CA, declare the new one with the old one, then " +
+				"the new one alone.",
+			Protects:    toKubelet,
+			TakesEffect: restarts,
+			Document:    KubeletClientCAField,
+			Form:        Certificates,
+			CIS:         []string{"4.2.3"},
+			check:       checkBundle("it is empty, and so no client certificate would be accepted, not the apiservers' either"),
+		},
+		{
 			Name: "kubelet.authorization_mode",
 			Meaning: "Who decides what an authenticated client may do at a kubelet, by `authorization.mode` in their " +
 				"configuration. `Webhook`: the apiserver is asked.",

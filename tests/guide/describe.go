@@ -87,6 +87,8 @@ func in(setting settings.Setting) string {
 	switch {
 	case setting.Flag != "":
 		return fmt.Sprintf("`--%s` of `%s`", setting.Flag, setting.Component)
+	case slices.Contains(settings.KubeletDocumentFields(), setting.Document):
+		return fmt.Sprintf("the file that `%s` of kubelets' configuration names", setting.Document)
 	case setting.Document != "":
 		return fmt.Sprintf("part of the file that `--%s` of `%s` names", setting.Document, settings.APIServer)
 	case setting.Field != "":

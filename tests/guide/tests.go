@@ -10,7 +10,7 @@ var (
 	// trial has values of its own for each setting.
 	trial = test{"provider", "TestAccEverySettingIsAppliedRepairedAndReverted"}
 	// files has all settings that become files.
-	files = test{"provider", "TestAccFilesOfApiserversAreAppliedRepairedAndReverted"}
+	files = test{"provider", "TestAccFilesOfApiserversAndKubeletsAreAppliedRepairedAndReverted"}
 	// live goes through the behavioural pairs.
 	live = test{"tests/e2e/behaviour", "TestEachSettingChangesWhatItSays"}
 )
