@@ -159,6 +159,10 @@ func TestTheCAsOfAKubeletAreThoseInTheFileThatItRunsWith(t *testing.T) {
 		"none are declared, and it has those of kubeadm": {
 			kubelet: KubeletObservation{File: kubeadms, Running: kubeadms, Baseline: kubeadms, Documents: holds("")},
 		},
+		"none are declared, and what it had before isn't known": {
+			kubelet: KubeletObservation{File: ours, Running: ours, Documents: holds(string(document.Data))},
+			reason:  "to be authentication.x509.clientCAFile: " + kubeadmsClientCA,
+		},
 		"none are declared, and it has others": {
 			kubelet: KubeletObservation{File: ours, Running: ours, Baseline: kubeadms, Documents: holds(otherText)},
 			shown:   settings.Value{otherText}, reason: "to be authentication.x509.clientCAFile: " + kubeadmsClientCA,

@@ -414,7 +414,8 @@ func flagText(name string, values []string) string {
 	return "--" + name + "=" + strings.Join(values, " --"+name+"=")
 }
 
-// desiredFields are the managed fields with the values that the kubelet should have, like desiredFlags.
+// desiredFields are the managed fields with the values that the kubelet should have, like desiredFlags. In place of a file of
+// kubecomm's, which will go, comes the CA that kubeadm has kubelets know clients by: without any, they would refuse apiservers.
 func desiredFields(k KubeletObservation, declared kubelet.Fields) kubelet.Fields {
 	before := k.Baseline
 	if before == nil {
@@ -424,6 +425,8 @@ func desiredFields(k KubeletObservation, declared kubelet.Fields) kubelet.Fields
 	for _, name := range managedFields(declared) {
 		if value, given := declared[name]; given {
 			desired[name] = value
+		} else if ours(fileIn(before, name)) {
+			desired[name], _ = json.Marshal(clusterCAFile)
 		} else if value := before.Value(name); value != nil {
 			desired[name] = value
 		}
