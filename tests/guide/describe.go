@@ -61,17 +61,16 @@ func describeOne(setting settings.Setting) (described, error) {
 	if setting.Since != 0 {
 		d.Since = fmt.Sprintf("1.%d and later", setting.Since)
 	}
-	if setting.Document != "" {
-		d.Tests = []test{files}
-		return d, nil
-	}
-	if setting.Flag == "" && setting.Field == "" {
+	if setting.Flag == "" && setting.Field == "" && setting.Document == "" {
 		if len(d.Tests) == 0 {
 			return d, fmt.Errorf("no test is named for %s", setting.Name)
 		}
 		return d, nil
 	}
 	d.Tests = []test{trial}
+	if setting.Document != "" {
+		d.Tests = []test{files}
+	}
 	pairs := behaviour.Pairs()
 	i := slices.IndexFunc(pairs, func(pair behaviour.Pair) bool { return pair.Setting == setting.Name })
 	if i >= 0 {
@@ -124,7 +123,9 @@ func tell(pair behaviour.Pair) []told {
 			continue
 		}
 		value := "left as it was"
-		if set := pair.Values[state]; set != nil {
+		if set := pair.Values.In(state); set != nil && pair.Called != "" {
+			value = pair.Called
+		} else if set != nil {
 			value = "`" + set.String() + "`"
 		}
 		if entry := (told{value, answer}); !slices.Contains(found, entry) {

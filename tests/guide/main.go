@@ -45,5 +45,5 @@ func write(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return parsed.Execute(w, map[string]any{"Groups": groups, "Trial": trial, "Live": live})
+	return parsed.Execute(w, map[string]any{"Groups": groups, "Trial": trial, "Files": files, "Live": live})
 }

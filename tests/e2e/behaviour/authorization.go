@@ -12,7 +12,7 @@ func authorizationPairs() []Pair {
 	return []Pair{{
 		Setting: "apiserver.authorization_modes",
 		Shows:   "a client without rights can't read secrets",
-		Values:  Values{First: {"AlwaysAllow"}, Second: {"Node", "RBAC"}},
+		Values:  Values{First: {"AlwaysAllow"}, Second: {"Node", "RBAC"}, Third: nil}, // see apiserver.authorizers
 		Answers: Answers{
 			Before: "a stranger: 403 Forbidden, the administrator: " + accepted,
 			First:  "a stranger: " + accepted + ", the administrator: " + accepted,

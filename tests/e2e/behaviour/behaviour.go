@@ -25,13 +25,24 @@ const (
 	First State = "after the first apply"
 	// Second is after a second apply. Servers accept old versions of TLS again, but not all that these can do.
 	Second State = "after the second apply"
+	// Third is after a third apply, which changes nothing else than who decides what clients may do.
+	Third State = "after the third apply"
 )
 
 // States lists them.
-func States() []State { return []State{Before, First, Second} }
+func States() []State { return []State{Before, First, Second, Third} }
 
-// Values are what a setting is set to in each state; in Before by hand. No value is for none.
+// Values are what a setting is set to in each state; in Before by hand. No value is for none, but in Third for the same as
+// in Second.
 type Values map[State]settings.Value
+
+// In returns the value in a state.
+func (v Values) In(state State) settings.Value {
+	if _, given := v[state]; !given && state == Third {
+		state = Second
+	}
+	return v[state]
+}
 
 // Answers are what a client should be told in each state. In one that is missing, it isn't asked.
 type Answers map[State]string
@@ -41,6 +52,7 @@ type Pair struct {
 	Setting string // its name
 	Shows   string // what changes, as a sentence
 	Values  Values
+	Called  string // what the values are, where they are too long to read
 	Answers Answers
 
 	ask func(context.Context, *Lab) (string, error)
@@ -49,7 +61,7 @@ type Pair struct {
 // Pairs lists all of them.
 func Pairs() []Pair {
 	return slices.Concat(
-		authorizationPairs(), admissionPairs(), tokenPairs(), requestPairs(), kubeletPairs(), rotationPairs(), serverPairs(),
+		anonymousPairs(), issuerPairs(), authorizationPairs(), authorizerPairs(), clientCAPairs(), admissionPairs(), tokenPairs(), requestPairs(), kubeletPairs(), rotationPairs(), serverPairs(),
 		tlsPairs(),
 	)
 }

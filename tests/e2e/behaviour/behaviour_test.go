@@ -1,7 +1,7 @@
 package behaviour
 
 import (
-	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,14 +15,13 @@ func TestEverySettingHasAPairOrAReasonWhyNot(t *testing.T) {
 		require.NotContains(t, pairs, pair.Setting, "it has two pairs")
 		pairs[pair.Setting] = pair
 	}
-	managed := slices.DeleteFunc(settings.Managed(), func(s settings.Setting) bool { return s.Document != "" })
-	for _, setting := range managed {
+	for _, setting := range settings.Managed() {
 		_, shown := pairs[setting.Name]
 		reason, unshown := Unshown()[setting.Name]
 		require.NotEqual(t, shown, unshown, "%s needs either a pair or a reason", setting.Name)
 		require.Equal(t, unshown, reason != "", setting.Name)
 	}
-	require.Len(t, managed, len(pairs)+len(Unshown()), "what isn't a setting can't be shown")
+	require.Len(t, settings.Managed(), len(pairs)+len(Unshown()), "what isn't a setting can't be shown")
 }
 
 func TestEveryPairTellsValuesApartByTheirAnswers(t *testing.T) {
@@ -35,7 +34,7 @@ func TestEveryPairTellsValuesApartByTheirAnswers(t *testing.T) {
 				for other, otherAnswer := range pair.Answers {
 					if answer != otherAnswer {
 						differences++
-						require.NotEqual(t, pair.Values[state], pair.Values[other], "%q and %q", answer, otherAnswer)
+						require.NotEqual(t, pair.Values.In(state), pair.Values.In(other), "%q and %q", answer, otherAnswer)
 					}
 				}
 			}
@@ -46,11 +45,20 @@ func TestEveryPairTellsValuesApartByTheirAnswers(t *testing.T) {
 }
 
 func TestWhatThePairsEndWithCanBeDeclared(t *testing.T) {
-	declared := map[string]settings.Value{}
-	for _, pair := range Pairs() {
-		declared[pair.Setting] = pair.Values[Second]
+	for _, state := range []State{Second, Third} {
+		declared := map[string]settings.Value{}
+		for _, pair := range Pairs() {
+			declared[pair.Setting] = pair.Values.In(state)
+		}
+		require.Empty(t, settings.Check(declared), state)
 	}
-	require.Empty(t, settings.Check(declared))
+}
+
+func TestTheThirdApplyChangesTheAuthorizersAlone(t *testing.T) {
+	for _, pair := range Pairs() {
+		_, changed := pair.Values[Third]
+		require.Equal(t, strings.HasPrefix(pair.Setting, "apiserver.authoriz"), changed, pair.Setting)
+	}
 }
 
 func TestByHandTheKubeletAloneIsConfigured(t *testing.T) {

@@ -2,43 +2,39 @@ package behaviour
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
+	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"k8s.io/client-go/util/keyutil"
 )
 
-// claims are those of a service account token.
+// claims are those of a token. Service accounts' have the last, other issuers' may have groups.
 type claims struct {
-	Issuer     string          `json:"iss"`
-	Audience   []string        `json:"aud"`
-	Subject    string          `json:"sub"`
-	Expires    int64           `json:"exp"` // in seconds since 1970, as are the next two
-	IssuedAt   int64           `json:"iat"`
-	NotBefore  int64           `json:"nbf"`
-	Kubernetes json.RawMessage `json:"kubernetes.io"`
+	jwt.Claims
+
+	Groups     []string        `json:"groups,omitempty"`
+	Kubernetes json.RawMessage `json:"kubernetes.io,omitempty"`
 }
 
+// tokenAlgorithm is that of kubeadm's key, and of the key that tokens of other issuers are signed with here.
+const tokenAlgorithm = jose.RS256
+
+// parseClaims doesn't verify: whether a token is good, apiservers are asked.
 func parseClaims(token string) (claims, error) {
 	var found claims
-	parts := strings.Split(token, ".")
-	const header, payload, signature = 0, 1, 2
-	if len(parts) != signature+1 || parts[header] == "" {
-		return found, errors.New("it is no token of three parts")
-	}
-	text, err := base64.RawURLEncoding.DecodeString(parts[payload])
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{tokenAlgorithm})
 	if err != nil {
-		return found, fmt.Errorf("the token's claims: %w", err)
+		return found, fmt.Errorf("the token: %w", err)
 	}
-	return found, json.Unmarshal(text, &found)
+	return found, parsed.UnsafeClaimsWithoutVerification(&found)
 }
+
+// length is how long the token is good for.
+func (c claims) length() time.Duration { return c.Expiry.Time().Sub(c.IssuedAt.Time()) }
 
 // signingKey is the cluster's own.
 func (l *Lab) signingKey(ctx context.Context) (*rsa.PrivateKey, error) {
@@ -60,16 +56,9 @@ func (l *Lab) signingKey(ctx context.Context) (*rsa.PrivateKey, error) {
 
 // sign makes a token without saying by which key, so that an apiserver tries all that it has.
 func (c claims) sign(key *rsa.PrivateKey) (string, error) {
-	payload, err := json.Marshal(c)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: tokenAlgorithm, Key: key}, nil)
 	if err != nil {
 		return "", err
 	}
-	encode := base64.RawURLEncoding.EncodeToString
-	text := encode([]byte(`{"alg":"RS256"}`)) + "." + encode(payload)
-	digest := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
-	if err != nil {
-		return "", err
-	}
-	return text + "." + encode(signature), nil
+	return jwt.Signed(signer).Claims(c).Serialize()
 }

@@ -3,6 +3,7 @@ package behaviour
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,6 +36,7 @@ type Lab struct {
 	admin   *rest.Config
 	client  kubernetes.Interface
 	pod     workload.Pod // on the worker
+	outside cluster.Stream
 }
 
 // NewLab prepares a cluster that nobody has changed since it was made. The image is agnhost.
@@ -43,6 +45,7 @@ func NewLab(ctx context.Context, c *cluster.Cluster, image string) (*Lab, error)
 	if err != nil {
 		return nil, err
 	}
+	admin.QPS = -1                           // the pairs ask side by side, and none should wait for the others
 	admin.WarningHandler = rest.NoWarnings{} // such as of tokens that end earlier than asked for, which is what is looked for
 	client, err := kubernetes.NewForConfig(admin)
 	if err != nil {
@@ -54,7 +57,20 @@ func NewLab(ctx context.Context, c *cluster.Cluster, image string) (*Lab, error)
 		return nil, err
 	}
 	l.pod = pods[0]
-	return l, l.admit(ctx)
+	for _, prepare := range []func(context.Context) error{l.admit, l.admitReaders, l.writeWebhooks, l.serveOutside} {
+		if err := prepare(ctx); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
+	return l, nil
+}
+
+// Close ends what serves for the lab. The cluster stays.
+func (l *Lab) Close() error {
+	if l.outside == nil {
+		return nil
+	}
+	return l.outside.Close()
 }
 
 func (l *Lab) controlPlane() *cluster.Node { return l.cluster.Nodes()[0] }
@@ -91,21 +107,23 @@ func (l *Lab) Enter(ctx context.Context, state State, progress func(apply.Progre
 	if state == Before {
 		return l.loosen(ctx)
 	}
-	want := settings.Defaults()
-	declare(&want, state)
+	want := l.declared(state)
+	want.VerifyKubelets, want.ServingSource = settings.Defaults().VerifyKubelets, settings.Defaults().ServingSource
 	_, err := apply.Apply(ctx, apply.On(l.cluster), apply.Options{Settings: want, Now: time.Now, Progress: progress})
 	return err
 }
 
-// declare also declares what a user can't.
-func declare(all *settings.Settings, state State) {
+// declared also has what a user can't declare.
+func (l *Lab) declared(state State) settings.Settings {
+	values := map[string]settings.Value{}
 	for _, setting := range settings.Managed() {
 		for _, pair := range Pairs() {
-			if value := pair.Values[state]; pair.Setting == setting.Name && value != nil {
-				all.Declare(setting, value)
+			if pair.Setting == setting.Name {
+				values[setting.Name] = l.withOwnCA(setting, pair.Values.In(state))
 			}
 		}
 	}
+	return settings.Of(values)
 }
 
 // loosen configures the worker's kubelet by hand.
@@ -113,8 +131,7 @@ func (l *Lab) loosen(ctx context.Context) error {
 	if err := l.ageCertificate(ctx); err != nil {
 		return err
 	}
-	var byHand settings.Settings
-	declare(&byHand, Before)
+	byHand := l.declared(Before)
 	fields := kubelet.Fields{}
 	for name, value := range byHand.KubeletFields {
 		var err error

@@ -68,6 +68,7 @@ func createLab(t *testing.T) *Lab {
 	require.NoError(t, err)
 	lab, err := NewLab(ctx, created, os.Getenv(agnhostImageVariable))
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, lab.Close()) })
 	return lab
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-jose/go-jose/v4/jwt"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -81,7 +82,7 @@ func compareIssuers(ctx context.Context, lab *Lab) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	claims.Audience = []string{stockIssuer}
+	claims.Audience = jwt.Audience{stockIssuer}
 	for _, issuer := range []struct{ called, url string }{{"the old issuer's", stockIssuer}, {"the new issuer's", newIssuer}} {
 		claims.Issuer = issuer.url
 		token, err := claims.sign(key)
@@ -122,7 +123,9 @@ func measureMountedToken(ctx context.Context, lab *Lab) (string, error) {
 			return err
 		}
 		claims, err := parseClaims(string(token))
-		length = time.Duration(claims.Expires-claims.IssuedAt) * time.Second
+		if err == nil {
+			length = claims.length()
+		}
 		return err
 	})
 	return length.String(), err
@@ -142,10 +145,10 @@ func measureRequestedToken(ctx context.Context, lab *Lab) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if said := status.ExpirationTimestamp.Unix(); said != claims.Expires {
-		return "", fmt.Errorf("the token is good until %d, and the API says until %d", claims.Expires, said)
+	if said := status.ExpirationTimestamp; !said.Time.Equal(claims.Expiry.Time()) {
+		return "", fmt.Errorf("the token is good until %s, and the API says until %s", claims.Expiry.Time(), said)
 	}
-	return (time.Duration(claims.Expires-claims.IssuedAt) * time.Second).String(), nil
+	return claims.length().String(), nil
 }
 
 // useTokensFromSecrets looks at the one kind of token to which it matters: those that end are always looked up
