@@ -2,7 +2,6 @@ package provider_test
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"testing"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
-	"github.com/stretchr/testify/require"
 )
 
 const hardeningAddress = "kubecomm_hardening.test"
@@ -59,7 +57,7 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 	kubelet := func(validity, more string) string { return certificates(fmt.Sprintf("validity = %q", validity), more) }
 	rotated := certificates(`validity = "43200m", rotate_when_changed = "2"`, floor) + "  apiserver = { " + floor + " }\n"
 	rotatedCA := statecheck.CompareValue(compare.ValuesDiffer())
-	resource.Test(t, resource.TestCase{
+	resource.ParallelTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(clock),
 		PreCheck:                 lab.create,
 		Steps: []resource.TestStep{
@@ -148,14 +146,6 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 			{
 				PreConfig: func() {
 					lab.hasNoFloor()
-					t.Setenv("DOCKER_HOST", "unix:///nonexistent/engine.sock")
-				},
-				Config:      config("  apiserver = { verify_kubelets = false }\n"),
-				ExpectError: regexp.MustCompile(`The container engine does not answer`),
-			},
-			{
-				PreConfig: func() {
-					require.NoError(t, os.Unsetenv("DOCKER_HOST"))
 					lab.delete()
 				},
 				RefreshState:       true,

@@ -48,6 +48,8 @@ func TestAccKindClusterLivesChangesDriftsAndIsImported(t *testing.T) {
   runtime_config = { "api/alpha" = "false" }
   %s`, lab.folder, more))
 	}
+	// Its reference to the cluster is none, so that both are read whatever becomes of the other.
+	hardened := fmt.Sprintf("resource \"kubecomm_hardening\" \"test\" {\n  cluster = %q\n  profile = \"kubeadm\"\n}\n", lab.name)
 	roles := `nodes = [{ role = "control-plane" }, { role = "worker" }]`
 	address := knownvalue.ListPartial(map[int]knownvalue.Check{0: knownvalue.StringRegexp(regexp.MustCompile(`^[\d.]+$`))})
 	pem := func(kind string) knownvalue.Check {
@@ -109,19 +111,29 @@ func TestAccKindClusterLivesChangesDriftsAndIsImported(t *testing.T) {
 					return nil
 				},
 			},
-			{ // An engine that does not answer is an error; the state stays, as the next step shows.
+			{Config: full(fmt.Sprintf("kubeconfig_path = %q", second)) + hardened},
+			{ // An engine that does not answer is an error; the state stays, as later steps show.
 				PreConfig:   func() { t.Setenv("DOCKER_HOST", "unix://"+lab.file("no.sock")) },
-				Config:      full(fmt.Sprintf("kubeconfig_path = %q", second)),
+				Config:      full(fmt.Sprintf("kubeconfig_path = %q", second)) + hardened,
 				PlanOnly:    true,
 				ExpectError: inOutput("Container engine does not answer", "Tried to read the kind cluster", "state is unchanged"),
 			},
+			{
+				Config:      full(fmt.Sprintf("kubeconfig_path = %q", second)) + hardened,
+				PlanOnly:    true,
+				ExpectError: inOutput("The container engine does not answer", "nothing is taken out of the state"),
+			},
+			{
+				PreConfig: func() { require.NoError(t, os.Unsetenv("DOCKER_HOST")) },
+				Config:    full(fmt.Sprintf("kubeconfig_path = %q", second)),
+				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+					plancheck.ExpectResourceAction(hardeningAddress, plancheck.ResourceActionDestroy),
+				}},
+			},
 			{ // A paused node is neither gone nor an error.
-				PreConfig: func() {
-					require.NoError(t, os.Unsetenv("DOCKER_HOST"))
-					lab.engine("pause", lab.name+"-worker")
-				},
-				Config:   full(fmt.Sprintf("kubeconfig_path = %q", second)),
-				PlanOnly: true,
+				PreConfig: func() { lab.engine("pause", lab.name+"-worker") },
+				Config:    full(fmt.Sprintf("kubeconfig_path = %q", second)),
+				PlanOnly:  true,
 			},
 			{ // A name that is taken.
 				PreConfig: func() { lab.engine("unpause", lab.name+"-worker") },
@@ -194,7 +206,7 @@ func TestAccKindClusterThatCannotBeCreatedIsExplainedAndCleanedUp(t *testing.T) 
 `, listener.Addr().(*net.TCPAddr).Port)
 	gone := func() { require.NotContains(t, lab.clusters(), lab.name) }
 	opaque := lab.opaqueImage()
-	resource.Test(t, resource.TestCase{
+	resource.ParallelTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(&testClock{time.Now()}),
 		CheckDestroy:             lab.checkGone,
 		Steps: []resource.TestStep{
