@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"testing"
-	"time"
 
-	"github.com/hashicorp/terraform-plugin-testing/helper/acctest"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
@@ -17,11 +14,9 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
-// Nothing is found on a cluster as kubeadm makes it, and each sabotage is, without anything being changed for it.
-func TestAccWhatKubecommDoesNotChangeIsFound(t *testing.T) {
-	name := acctest.RandomWithPrefix("kubecomm-acc-findings")
-	lab := hardeningLab{t: t, name: name}
-	config := fmt.Sprintf("resource \"kubecomm_hardening\" \"test\" {\n  cluster = %q\n  profile = \"kubeadm\"\n}\n", name)
+// findingSteps find nothing on a cluster as kubeadm makes it, and then each sabotage, without anything being changed for it.
+func (l hardeningLab) findingSteps(made string) []resource.TestStep {
+	config := made + "resource \"kubecomm_hardening\" \"test\" {\n  cluster = kubecomm_kind_cluster.test.name\n  profile = \"kubeadm\"\n}\n"
 	check := `
 check "nothing_was_found" {
   assert {
@@ -30,7 +25,7 @@ check "nothing_was_found" {
   }
 }
 `
-	node := " on " + name + "-control-plane"
+	node := " on " + l.name + "-control-plane"
 	const toKubelet, toEtcd = "anyone → kubelet, by the node proxy or directly", "apiserver → etcd"
 	finding := func(path, subject, problem string) knownvalue.Check {
 		return knownvalue.ObjectExact(map[string]knownvalue.Check{
@@ -38,51 +33,47 @@ check "nothing_was_found" {
 			"problem": knownvalue.StringRegexp(regexp.MustCompile("^" + problem + "$")),
 		})
 	}
-	resource.ParallelTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(&testClock{now: time.Now()}),
-		PreCheck:                 lab.create,
-		Steps: []resource.TestStep{
-			{
-				Config:            config + check,
-				ConfigStateChecks: []statecheck.StateCheck{holds(at("findings"), knownvalue.ListExact(nil))},
-			},
-			{
-				PreConfig: func() {
-					lab.letAnyoneIntoEtcd() // first, because components read their files again if they can't reach the API for long
-					lab.grantNodeProxy()
-					lab.spoilKubeconfigs()
-				},
-				Config: config,
-				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
-					plancheck.ExpectResourceAction(hardeningAddress, plancheck.ResourceActionNoop),
-				}},
-				ConfigStateChecks: []statecheck.StateCheck{holds(at("findings"), knownvalue.ListExact([]knownvalue.Check{
-					finding(toKubelet, "ServiceAccount default/scraper",
-						"may get nodes/proxy, by ClusterRole scrape and ClusterRoleBinding scrape, and so run commands in every pod"),
-					finding(toEtcd, "etcd"+node,
-						"neither --client-cert-auth nor --trusted-ca-file is set: clients without a certificate are let in"),
-					finding(toEtcd, "kube-apiserver"+node, "--etcd-certfile isn't set: etcd is shown no client certificate"),
-					finding(toEtcd, "kube-apiserver"+node, "--etcd-keyfile isn't set: etcd is shown no client certificate"),
-					finding("controller manager → apiserver", "/etc/kubernetes/controller-manager.conf"+node,
-						`its client certificate names user "system:kube-scheduler" with groups \[\], to be "system:kube-controller-manager" with \[\]`),
-					finding("etcd → etcd", "etcd"+node,
-						"--peer-client-cert-auth isn't on: that clients need a certificate hangs on --peer-trusted-ca-file alone"),
-					finding("kubelet → apiserver", "/etc/kubernetes/kubelet.conf"+node, "insecure-skip-tls-verify is on: any server is believed"),
-					finding("scheduler → apiserver", "/etc/kubernetes/scheduler.conf"+node,
-						"it trusts the CA CN=front-proxy-ca with the SHA-256 fingerprint [0-9a-f]{64}, which isn't the cluster's CA"),
-					finding("scheduler → apiserver", "/etc/kubernetes/scheduler.conf"+node, `its server is "http://.*", which isn't https`),
-				}))},
-			},
-			{
-				PreConfig:    lab.mendKubeconfigs,
-				RefreshState: true,
-				Check: resource.ComposeTestCheckFunc(
-					resource.TestCheckResourceAttr(hardeningAddress, "findings.#", "5"),
-					resource.TestCheckResourceAttr(hardeningAddress, "findings.4.path", "etcd → etcd"),
-				),
-			},
+	return []resource.TestStep{
+		{
+			Config:            config + check,
+			ConfigStateChecks: []statecheck.StateCheck{holds(at("findings"), knownvalue.ListExact(nil))},
 		},
-	})
+		{
+			PreConfig: func() {
+				l.letAnyoneIntoEtcd() // first, because components read their files again if they can't reach the API for long
+				l.grantNodeProxy()
+				l.spoilKubeconfigs()
+			},
+			Config: config,
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+				plancheck.ExpectResourceAction(hardeningAddress, plancheck.ResourceActionNoop),
+			}},
+			ConfigStateChecks: []statecheck.StateCheck{holds(at("findings"), knownvalue.ListExact([]knownvalue.Check{
+				finding(toKubelet, "ServiceAccount default/scraper",
+					"may get nodes/proxy, by ClusterRole scrape and ClusterRoleBinding scrape, and so run commands in every pod"),
+				finding(toEtcd, "etcd"+node,
+					"neither --client-cert-auth nor --trusted-ca-file is set: clients without a certificate are let in"),
+				finding(toEtcd, "kube-apiserver"+node, "--etcd-certfile isn't set: etcd is shown no client certificate"),
+				finding(toEtcd, "kube-apiserver"+node, "--etcd-keyfile isn't set: etcd is shown no client certificate"),
+				finding("controller manager → apiserver", "/etc/kubernetes/controller-manager.conf"+node,
+					`its client certificate names user "system:kube-scheduler" with groups \[\], to be "system:kube-controller-manager" with \[\]`),
+				finding("etcd → etcd", "etcd"+node,
+					"--peer-client-cert-auth isn't on: that clients need a certificate hangs on --peer-trusted-ca-file alone"),
+				finding("kubelet → apiserver", "/etc/kubernetes/kubelet.conf"+node, "insecure-skip-tls-verify is on: any server is believed"),
+				finding("scheduler → apiserver", "/etc/kubernetes/scheduler.conf"+node,
+					"it trusts the CA CN=front-proxy-ca with the SHA-256 fingerprint [0-9a-f]{64}, which isn't the cluster's CA"),
+				finding("scheduler → apiserver", "/etc/kubernetes/scheduler.conf"+node, `its server is "http://.*", which isn't https`),
+			}))},
+		},
+		{
+			PreConfig:    l.mendKubeconfigs,
+			RefreshState: true,
+			Check: resource.ComposeTestCheckFunc(
+				resource.TestCheckResourceAttr(hardeningAddress, "findings.#", "5"),
+				resource.TestCheckResourceAttr(hardeningAddress, "findings.4.path", "etcd → etcd"),
+			),
+		},
+	}
 }
 
 // grantNodeProxy does what instructions for metrics collectors did for long.

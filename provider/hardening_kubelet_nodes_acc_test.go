@@ -17,8 +17,9 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 )
 
-// The cluster is made by the same configuration, so that the first plan can't know its nodes.
-func TestAccANodesKubeletHasItsOwnSettings(t *testing.T) {
+// The cluster is made by the same configuration, so that the first plan can't know its nodes. It is as kubeadm makes it again
+// at the end, and then shows what findings there are.
+func TestAccANodesKubeletHasItsOwnSettingsAndWhatKubecommDoesNotChangeIsFound(t *testing.T) {
 	kind := newKindLab(t, "kubelets")
 	name, worker := kind.name, kind.name+"-worker"
 	lab := hardeningLab{t: t, name: name}
@@ -46,7 +47,7 @@ func TestAccANodesKubeletHasItsOwnSettings(t *testing.T) {
 	resource.ParallelTest(t, resource.TestCase{
 		ProtoV6ProviderFactories: factories(&testClock{now: time.Now()}),
 		CheckDestroy:             kind.checkGone,
-		Steps: []resource.TestStep{
+		Steps: append([]resource.TestStep{
 			{Config: config(nodes(name + "-worker2")), ExpectError: noSuchNode},
 			{
 				PreConfig: func() {
@@ -105,7 +106,7 @@ func TestAccANodesKubeletHasItsOwnSettings(t *testing.T) {
 			},
 			{Config: config(nodes(worker))},
 			{Config: made, Check: lab.checkConfiguration(&before)},
-		},
+		}, lab.findingSteps(made)...),
 	})
 }
 
