@@ -93,6 +93,9 @@ func TestAccFilesOfApiserversAndKubeletsAreAppliedRepairedAndReverted(t *testing
 				PreConfig: func() {
 					lab.editFile("authorization", "s/somebody/nobody/")
 					lab.editFile("authentication", "s/- kubernetes/- stranger/; s,/healthz,/version,")
+					lab.editFile("client-ca", "$ d")                 // the end of a certificate
+					lab.editFile("kubelet-ca", "/END CERTIFICATE/q") // what comes after the issuer
+					lab.editFile("kubelet-client-ca", "$ d")
 				},
 				Config: all,
 				ConfigPlanChecks: updates(
@@ -103,16 +106,6 @@ func TestAccFilesOfApiserversAndKubeletsAreAppliedRepairedAndReverted(t *testing
 						texts("stranger"), texts("kubernetes")),
 					changes(at("apiserver", "anonymous_paths"),
 						texts("/livez", "/readyz", "/version"), texts("/livez", "/readyz", "/healthz")),
-				),
-			},
-			{
-				PreConfig: func() {
-					lab.editFile("client-ca", "$ d")                 // the end of a certificate
-					lab.editFile("kubelet-ca", "/END CERTIFICATE/q") // what comes after the issuer
-					lab.editFile("kubelet-client-ca", "$ d")
-				},
-				Config: all,
-				ConfigPlanChecks: updates(
 					changes(at("apiserver", "kubelet_ca_bundle"), knownvalue.Null(), knownvalue.NotNull()),
 					changes(at("apiserver", "verify_kubelets"), knownvalue.Bool(false), knownvalue.Null()),
 					changes(at("apiserver", "client_ca_bundle"), knownvalue.NotNull(), knownvalue.NotNull()),
