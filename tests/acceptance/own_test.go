@@ -53,7 +53,7 @@ func adoptsOwnCA(ctx context.Context, t *testing.T, q *quickstart) {
 	assert.Equal(t, certificate, at(after, "kubelet_ca"))
 	assert.Nil(t, at(after, "kubelet_serving_ca", "private_key_wo"))
 	output := q.apply(ctx, t)
-	assert.Contains(t, output, "Have the kube-apiserver trust the new CA for kubelets beside the old one: ")
+	assert.Contains(t, output, "Have the kube-apiserver trust the new CA for kubelets beside the old one:")
 	q.nothingToDo(ctx, t)
 
 	c := q.open(ctx, t)
