@@ -32,7 +32,7 @@ type requestsLab struct{ hardeningLab }
 
 // everything is what a destroy must bring back: the files that anything of kubecomm's could be among, and the API's objects.
 func (l requestsLab) everything() string {
-	const files = `find /etc /usr/local /var/lib/kubelet/config.yaml /var/lib/kubelet/pki /var/lib/private \
+	const files = `find /etc /opt /usr/local /var/lib/kubelet/config.yaml /var/lib/kubelet/pki /var/lib/private \
   \( -type f -o -type l \) ! -path '/etc/kubernetes/manifests/*' -printf '%p %M %l ' -exec sh -c '[ -h "$1" ] || sha256sum <"$1"; echo' sh {} \; | sort`
 	return l.output(0, files) + l.output(1, files) + l.configuration() + l.leftOvers()
 }
@@ -41,7 +41,7 @@ func (l requestsLab) everything() string {
 func (l requestsLab) leftOvers() string {
 	return l.output(0, `kubectl --kubeconfig /etc/kubernetes/admin.conf get --all-namespaces --output name \
   serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings | grep approver | grep kubecomm || :
-systemctl list-unit-files --no-legend 'kubecomm-approver*' || :; ls -d /usr/local/libexec/kubecomm /var/lib/kubecomm-approver /var/lib/private/kubecomm-approver 2>/dev/null || :`)
+systemctl list-unit-files --no-legend 'kubecomm-approver*' || :; ls -d /opt/kubecomm /var/lib/kubecomm-approver /var/lib/private/kubecomm-approver 2>/dev/null || :`)
 }
 
 func (l requestsLab) checkEverything(then *string) func(*terraform.State) error {
@@ -71,7 +71,7 @@ func (l requestsLab) failLater() {
 	require.Equal(l.t, []apply.Kind{
 		apply.ReplaceAPIServer, apply.ConfigureKubelet, apply.ConfigureKubelet, apply.InstallApprover, apply.AllowApprover,
 		apply.ReplaceControllerManager, apply.CreateIssuer,
-	}, undone)
+	}, undone, failure)
 }
 
 // streamScript reads a log, and runs a command, in the pod of kube-proxy on the worker, through the apiserver.

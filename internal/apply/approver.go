@@ -24,7 +24,7 @@ const (
 	approverUnit    = "kubecomm-approver.service"
 	approverUnitAt  = "/etc/systemd/system/" + approverUnit
 	approverState   = "kubecomm-approver" // of its own, under /var/lib/private, where it keeps the token that it renewed
-	helperFolder    = "/usr/local/libexec/kubecomm"
+	helperFolder    = "/opt/kubecomm"
 	approverProgram = helperFolder + "/kubecomm-node"
 )
 

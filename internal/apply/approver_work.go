@@ -63,6 +63,11 @@ func (w *installApproverWork) write(ctx context.Context) error {
 		return err
 	}
 	files[approverToken] = cluster.File{Data: token, Mode: privateMode}
+	// Who runs the program isn't root, to whom alone a folder that is made with a file would belong.
+	args := []string{"sh", "-c", `umask 022 && mkdir -p -- "$1" && chmod 0755 -- "$1"`, "sh", helperFolder}
+	if _, err := w.node.Run(ctx, cluster.Command{Args: args}); err != nil {
+		return fmt.Errorf("making %s on node %s: %w", helperFolder, w.node.Name(), err)
+	}
 	for _, path := range approverPaths() {
 		if err := w.node.WriteFile(ctx, path, files[path]); err != nil {
 			return err

@@ -42,7 +42,7 @@ func (s *suite) readFiles(ctx context.Context, t *testing.T) files {
 // tracesScript finds what only kubecomm makes.
 const tracesScript = `find /etc/kubernetes -path '*kubecomm*'
 find /var/lib/kubelet -maxdepth 2 '(' -name '*kubecomm*' -o -name 'kubelet-server-*' ')'
-find /etc/systemd/system /usr/local/libexec /var/lib/private -name 'kubecomm-approver*' -o -path /usr/local/libexec/kubecomm
+find /etc/systemd/system /opt /var/lib/private -name 'kubecomm-approver*' -o -path /opt/kubecomm
 systemctl list-units --all --no-legend 'kubecomm-approver*'
 [ ! -e /etc/kubernetes/admin.conf ] || kubectl --kubeconfig /etc/kubernetes/admin.conf get --all-namespaces --output name \
   serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings | grep approver | grep kubecomm
