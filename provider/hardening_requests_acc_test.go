@@ -14,6 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// wallClock goes on, as that of the cluster does, which signs: a certificate is judged that was signed minutes after the test
+// began.
+type wallClock struct{}
+
+func (wallClock) Now() time.Time { return time.Now() }
+
 // Kubelets request their serving certificates and renew them without Terraform; who requests what isn't his gets nothing,
 // and is told why. Logs and exec never meet a certificate that isn't trusted, to requested certificates and back.
 func TestAccKubeletsRequestTheirCertificatesAndAProgramOnTheNodeApproves(t *testing.T) {
@@ -45,7 +51,7 @@ func TestAccKubeletsRequestTheirCertificatesAndAProgramOnTheNodeApproves(t *test
 		plancheck.ExpectResourceAction(hardeningAddress, plancheck.ResourceActionNoop),
 	}}
 	resource.ParallelTest(t, resource.TestCase{
-		ProtoV6ProviderFactories: factories(&testClock{now: time.Now()}),
+		ProtoV6ProviderFactories: factories(wallClock{}),
 		PreCheck: func() {
 			lab.create()
 			before = lab.everything()
