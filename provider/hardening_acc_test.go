@@ -128,7 +128,7 @@ func TestAccHardeningAppliesRenewsRepairsAndReverts(t *testing.T) {
 			},
 			{
 				PreConfig: lab.editKubelet,
-				Config:    config(kubelet("43200m", floor) + "  apiserver = { " + floor + " }\n"),
+				Config:    config(rotated),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
 					plancheck.ExpectResourceAction(hardeningAddress, plancheck.ResourceActionUpdate),
 					plancheck.ExpectUnknownValue(hardeningAddress, worker()),
