@@ -68,6 +68,11 @@ func (n *Node) Run(ctx context.Context, command Command) ([]byte, error) {
 		err = n.exec(ctx, Command{command.Args, more}, &stdout, &stderr)
 	default:
 		err = n.limited(ctx, command.Args, func(ctx context.Context, args []string) error {
+			release, err := takeTurn(ctx)
+			if err != nil {
+				return err
+			}
+			defer release()
 			return n.shell.run(ctx, args, input, &stdout, &stderr)
 		})
 	}

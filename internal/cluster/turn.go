@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// turns are for processes that the engine starts in nodes. The nodes share this machine with whatever serves on them: a
-// dozen starts at once, each of which costs the engine a tenth of a second of a core, let every client of the API wait for a
-// second. So half of the cores are left to what serves.
+// turns are for commands that start in nodes. The nodes share this machine with whatever serves on them: a dozen starts at
+// once, some of which cost a tenth of a second of a core, let every client of the API wait for a second. So half of the
+// cores are left to what serves.
 var turns = semaphore.NewWeighted(int64((runtime.NumCPU() + 1) / 2))
 
 // turnLimit is how long a command keeps its turn: by then it has started, and if it goes on, it mostly waits.
