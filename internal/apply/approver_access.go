@@ -204,38 +204,32 @@ type accessWork struct {
 }
 
 func (w *accessWork) each(ctx context.Context, do func(ownObject) changing) error {
-	client, err := realInstance(ctx, w.node).client(ctx, w.target)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-	for _, object := range approverObjects() {
-		back, err := do(object)(ctx, client)
-		if back != nil {
-			w.backs = append(w.backs, back)
+	return withAPI(ctx, w.target, w.node, func(client apiClient) error {
+		for _, object := range approverObjects() {
+			back, err := do(object)(ctx, client)
+			if back != nil {
+				w.backs = append(w.backs, back)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (w *accessWork) undo(ctx context.Context) error {
 	if len(w.backs) == 0 {
 		return nil
 	}
-	client, err := realInstance(ctx, w.node).client(ctx, w.target)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-	for _, back := range slices.Backward(w.backs) {
-		if err := back(ctx, client); err != nil {
-			return err
+	return withAPI(ctx, w.target, w.node, func(client apiClient) error {
+		for _, back := range slices.Backward(w.backs) {
+			if err := back(ctx, client); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 type allowApproverWork struct{ accessWork }

@@ -147,12 +147,7 @@ func (w *unbindWork) undo(ctx context.Context) error {
 type bindings struct{ apiClient }
 
 func (j job) withBindings(ctx context.Context, do func(bindings) error) error {
-	client, err := realInstance(ctx, j.node).client(ctx, j.target)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-	return do(bindings{client})
+	return withAPI(ctx, j.target, j.node, func(client apiClient) error { return do(bindings{client}) })
 }
 
 // exchangeBinding stands in while a binding is exchanged, whose role can't be changed: without any, kubelets would refuse

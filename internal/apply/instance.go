@@ -114,3 +114,13 @@ func (i instance) clientAs(ctx context.Context, target Target, other rest.Impers
 	}
 	return apiClient{Clientset: clientset, http: httpClient, tls: tlsConfig, dial: config.Dial}, nil
 }
+
+// withAPI asks the real apiserver of a node by a connection of its own.
+func withAPI(ctx context.Context, target Target, node Node, ask func(apiClient) error) error {
+	client, err := realInstance(ctx, node).client(ctx, target)
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	return ask(client)
+}

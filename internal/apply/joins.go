@@ -128,12 +128,7 @@ func observeJoins(ctx context.Context, target Target) (JoinsObservation, error) 
 func askAPI(ctx context.Context, target Target, node Node, ask func(context.Context, apiClient) error) error {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
-	client, err := realInstance(ctx, node).client(ctx, target)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-	return ask(ctx, client)
+	return withAPI(ctx, target, node, func(client apiClient) error { return ask(ctx, client) })
 }
 
 // nodesSince names the nodes that joined after the baseline was made, both by the clocks of apiservers.

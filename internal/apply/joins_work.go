@@ -170,18 +170,15 @@ func (w *joinsWork) verify(ctx context.Context) error {
 
 // try asks the step's apiserver until it has done what it is asked for. It may have been replaced a moment ago.
 func (w *joinsWork) try(ctx context.Context, do func(context.Context, apiClient) error) error {
-	client, err := realInstance(ctx, w.node).client(ctx, w.target)
-	if err != nil {
-		return err
-	}
-	defer client.close()
 	what := fmt.Sprintf("the apiserver on node %s to change kubeadm's ConfigMaps", w.node.Name())
-	return wait.Until(ctx, what, wait.Options{Limit: apiLimit}, func(ctx context.Context) error {
-		err := do(ctx, client)
-		if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) {
-			return wait.Final(err)
-		}
-		return err
+	return withAPI(ctx, w.target, w.node, func(client apiClient) error {
+		return wait.Until(ctx, what, wait.Options{Limit: apiLimit}, func(ctx context.Context) error {
+			err := do(ctx, client)
+			if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) {
+				return wait.Final(err)
+			}
+			return err
+		})
 	})
 }
 

@@ -63,25 +63,24 @@ func planTrust(observed Observation, issuerProblem string, issues []Step) []Step
 		if node.APIServer == nil || issuerProblem == "" && node.APIServer.Trust.has(observed.Issuer) {
 			continue
 		}
-		if loses := observed.accepted(node.APIServer.Trust.loaded(), issues); len(loses) > 0 {
+		if loses := observed.firstAccepted(node.APIServer.Trust.loaded(), issues); loses != "" {
 			steps = append(steps, Step{TrustBoth, node.Name, fmt.Sprintf(
-				"it would refuse node %s with a certificate of the new CA, and others with those of the old one", loses[0])})
+				"it would refuse node %s with a certificate of the new CA, and others with those of the old one", loses)})
 		}
 	}
 	return steps
 }
 
-// accepted lists the nodes of steps whose kubelets are accepted by who trusts these roots.
-func (o Observation) accepted(roots []*x509.Certificate, steps []Step) []string {
-	var names []string
+// firstAccepted names the first node of steps whose kubelet is accepted by who trusts these roots; empty if none is.
+func (o Observation) firstAccepted(roots []*x509.Certificate, steps []Step) string {
 	for _, node := range o.Nodes {
 		isIn := func(step Step) bool { return step.Node == node.Name }
 		if slices.ContainsFunc(steps, isIn) &&
 			pki.VerifyServing(node.Serving.Chain, roots, node.Serving.Dialled.Addr(), o.Time) == nil {
-			names = append(names, node.Name)
+			return node.Name
 		}
 	}
-	return names
+	return ""
 }
 
 // trustWork has an apiserver trust both.
