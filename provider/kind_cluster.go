@@ -67,7 +67,7 @@ func (r *kindCluster) Create(ctx context.Context, req resource.CreateRequest, re
 	}
 	plan.NodeImage = types.StringValue(spec.NodeImage)
 	plan.settle()
-	resp.Diagnostics.Append(plan.observe(ctx, r.engine, created)...)
+	resp.Diagnostics.Append(plan.observe(ctx, created)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, plan)...)
 }
 
@@ -104,7 +104,7 @@ func (r *kindCluster) Read(ctx context.Context, req resource.ReadRequest, resp *
 		resp.Diagnostics.Append(engineDiagnostic("read", state.Name.ValueString(), err))
 		return
 	}
-	resp.Diagnostics.Append(state.observe(ctx, r.engine, found)...)
+	resp.Diagnostics.Append(state.observe(ctx, found)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}

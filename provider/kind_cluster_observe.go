@@ -17,17 +17,12 @@ import (
 
 // observe takes over what can be read of a cluster. What can't be read at the moment stays as it was, with a warning:
 // a refresh that failed would keep a broken cluster from being destroyed.
-func (m *kindClusterModel) observe(ctx context.Context, engine *cluster.Engine, found *cluster.Cluster) diag.Diagnostics {
+func (m *kindClusterModel) observe(ctx context.Context, found *cluster.Cluster) diag.Diagnostics {
 	var diags diag.Diagnostics
-	containers, err := engine.Containers(ctx, found)
-	if err != nil {
-		diags.Append(engineDiagnostic("read", found.Name(), err))
-		return diags
-	}
-	diags.Append(m.observeNodes(ctx, found, containers)...)
+	diags.Append(m.observeNodes(ctx, found)...)
 	var stopped []string
 	for _, node := range found.Nodes() {
-		if container := containers[node.Name()]; !container.Running() {
+		if container := node.Container(); !container.Running() {
 			stopped = append(stopped, fmt.Sprintf("%s (%s)", node.Name(), container.State))
 		}
 	}
@@ -69,9 +64,7 @@ func (m *kindClusterModel) observeAccess(ctx context.Context, found *cluster.Clu
 }
 
 // observeNodes makes the declared nodes those that there are. Nodes that are as declared stay as they are written.
-func (m *kindClusterModel) observeNodes(
-	ctx context.Context, found *cluster.Cluster, containers map[string]cluster.Container,
-) diag.Diagnostics {
+func (m *kindClusterModel) observeNodes(ctx context.Context, found *cluster.Cluster) diag.Diagnostics {
 	declared, diags := nodeModels(ctx, m.Nodes)
 	var nodes []nodeModel
 	var images []string
@@ -81,13 +74,13 @@ func (m *kindClusterModel) observeNodes(
 		if at < 0 {
 			continue // it is gone
 		}
+		images = append(images, present[at].Container().Image)
 		present = slices.Delete(slices.Clone(present), at, at+1)
 		nodes = append(nodes, declared[i])
-		images = append(images, containers[name].Image)
 	}
 	for _, node := range present {
 		nodes = append(nodes, newNodeModel(node.Role()))
-		images = append(images, containers[node.Name()].Image)
+		images = append(images, node.Container().Image)
 	}
 	m.NodeImage = sharedImage(m.NodeImage, nodes, images)
 	for i, actual := range images {

@@ -174,13 +174,8 @@ type ApproverAccess struct {
 	Problem string // why it isn't what approvers need, and nothing else; empty if it is
 }
 
-// observeApproverAccess leaves it open if the API can't be asked, which is no reason not to look at the rest.
-func observeApproverAccess(ctx context.Context, target Target) ApproverAccess {
-	client, err := realInstance(ctx, target.controlPlanes()[0]).client(ctx, target)
-	if err != nil {
-		return ApproverAccess{}
-	}
-	defer client.close()
+// observeApproverAccess leaves it open if the API doesn't tell, which is no reason not to look at the rest.
+func observeApproverAccess(ctx context.Context, client apiClient) ApproverAccess {
 	found := ApproverAccess{Known: true}
 	for _, object := range approverObjects() {
 		there, right, err := object.state(ctx, client)

@@ -14,13 +14,8 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/access"
 )
 
-// observePolicy returns nil if the API can't be asked, which is no reason not to look at the rest.
-func observePolicy(ctx context.Context, target Target) *access.Policy {
-	client, err := realInstance(ctx, target.controlPlanes()[0]).client(ctx, target)
-	if err != nil {
-		return nil
-	}
-	defer client.close()
+// observePolicy returns nil if the API doesn't tell, which is no reason not to look at the rest.
+func observePolicy(ctx context.Context, client apiClient) *access.Policy {
 	roles, err := client.RbacV1().ClusterRoles().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil

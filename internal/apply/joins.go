@@ -2,7 +2,6 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -103,26 +102,14 @@ type JoinsObservation struct {
 
 func (o JoinsObservation) begun() bool { return o.ClusterBaseline != nil || o.KubeletBaseline != nil }
 
-// observeJoins asks one control plane after the other, until one answers.
-func observeJoins(ctx context.Context, target Target) (JoinsObservation, error) {
-	var problems error
-	for _, node := range target.controlPlanes() {
-		var found texts
-		var later []string
-		err := askAPI(ctx, target, node, func(ctx context.Context, client apiClient) (err error) {
-			if found, err = readDocuments(ctx, client); err == nil && found.anySaved() {
-				later, err = nodesSince(ctx, client)
-			}
-			return err
-		})
-		if err == nil {
-			observed, err := parseDocuments(found)
-			observed.Later = later
-			return observed, err
-		}
-		problems = errors.Join(problems, fmt.Errorf("the apiserver on node %s: %w", node.Name(), err))
+// readJoins returns the documents, and the nodes that joined after kubecomm's first change.
+func readJoins(ctx context.Context, client apiClient) (found texts, later []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	if found, err = readDocuments(ctx, client); err == nil && found.anySaved() {
+		later, err = nodesSince(ctx, client)
 	}
-	return JoinsObservation{Problem: problems}, nil
+	return found, later, err
 }
 
 func askAPI(ctx context.Context, target Target, node Node, ask func(context.Context, apiClient) error) error {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -63,14 +64,7 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 	issuers := make([]issuerFiles, len(target.controlPlanes()))
 
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		observation.Policy = observePolicy(groupCtx, target)
-		return nil
-	})
-	group.Go(func() error {
-		observation.ApproverAccess = observeApproverAccess(groupCtx, target)
-		return nil
-	})
+	group.Go(func() error { return observeAPI(groupCtx, target, &observation) })
 	group.Go(func() error {
 		observation.Admin = observeAdmin(groupCtx, target)
 		return nil
@@ -99,7 +93,6 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
 		group.Go(func() (err error) { observed.Approver, err = observeApprover(groupCtx, target, node); return err })
 	}
-	group.Go(func() (err error) { observation.Joins, err = observeJoins(groupCtx, target); return err })
 	if err := group.Wait(); err != nil {
 		return Observation{}, fmt.Errorf("observing cluster %s: %w", target.Name, err)
 	}
@@ -131,6 +124,31 @@ func judge(observation Observation, issuers []issuerFiles) Observation {
 		}
 	}
 	return observation
+}
+
+// observeAPI asks one control plane after the other, until one answers.
+func observeAPI(ctx context.Context, target Target, observation *Observation) error {
+	var problems error
+	for _, node := range target.controlPlanes() {
+		var found texts
+		var later []string
+		err := withAPI(ctx, target, node, func(client apiClient) (err error) {
+			if found, later, err = readJoins(ctx, client); err != nil {
+				return err
+			}
+			observation.Policy = observePolicy(ctx, client)
+			observation.ApproverAccess = observeApproverAccess(ctx, client)
+			return nil
+		})
+		if err == nil {
+			observation.Joins, err = parseDocuments(found)
+			observation.Joins.Later = later
+			return err
+		}
+		problems = errors.Join(problems, fmt.Errorf("the apiserver on node %s: %w", node.Name(), err))
+	}
+	observation.Joins = JoinsObservation{Problem: problems}
+	return nil
 }
 
 // observeKubelet looks at a kubelet's files, and asks it what it serves and runs with.

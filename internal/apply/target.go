@@ -50,7 +50,7 @@ type Target struct {
 
 // On makes a target of a cluster.
 func On(c *cluster.Cluster) Target {
-	target := Target{Name: c.Name(), Admin: once(c.RESTConfig)}
+	target := Target{Name: c.Name(), Admin: once(c.AdminConfig)}
 	for _, node := range c.Nodes() {
 		target.Nodes = append(target.Nodes, node)
 	}

@@ -3,7 +3,6 @@ package cluster
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +12,7 @@ import (
 
 // command runs the engine's client, for what kind's library has no call for, and returns its standard output.
 func (e *Engine) command(ctx context.Context, args ...string) (string, error) {
-	client, err := engineClient(ctx)
+	client, err := e.client(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -30,12 +29,19 @@ func (e *Engine) command(ctx context.Context, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// engineClient is the program that runtimeOption's choice runs, found in the same way: by what it calls itself, because
-// `docker` may be podman under another name. Upstream: kind v0.33.0, IsAvailable in
-// pkg/cluster/internal/providers/{docker,nerdctl,podman}/util.go, which are internal to it.
-func engineClient(ctx context.Context) (string, error) {
+// client is the engine's program, chosen as the kind command does: by KIND_EXPERIMENTAL_PROVIDER, or else the first there
+// is, by what it calls itself, because `docker` may be podman under another name. Upstream: kind v0.33.0,
+// pkg/internal/runtime/runtime.go, and IsAvailable in pkg/cluster/internal/providers/{docker,nerdctl,podman}/util.go,
+// which are internal to it.
+func (e *Engine) client(ctx context.Context) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	switch name := os.Getenv("KIND_EXPERIMENTAL_PROVIDER"); name {
 	case "docker", "podman", "nerdctl", "finch", "nerdctl.lima":
+		return name, nil
+	}
+	if name, known := e.found.Load().(string); known {
 		return name, nil
 	}
 	for _, candidate := range []struct{ client, banner string }{
@@ -44,8 +50,12 @@ func engineClient(ctx context.Context) (string, error) {
 	} {
 		output, err := exec.CommandContext(ctx, candidate.client, "-v").Output()
 		if err == nil && strings.HasPrefix(string(output), candidate.banner) {
+			e.found.Store(candidate.client)
 			return candidate.client, nil
 		}
 	}
-	return "", errors.Join(ErrEngineUnavailable, context.Cause(ctx))
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	return "", fmt.Errorf("%w: neither docker, nerdctl, finch nor podman was found", ErrEngineUnavailable)
 }

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 )
 
-// relayScript joins its standard input and output to a TCP connection that bash opens in the node. It ends when either
-// side does.
+// relayScript joins its standard input and output to a TCP connection that bash opens in the node, once it has said by a
+// newline that there is one. It ends when either side does.
 const relayScript = `exec 3<>"/dev/tcp/$1/$2" || exit 1
+echo
 cat <&3 &
 cat >&3
 kill $! 2>/dev/null`
@@ -24,13 +26,30 @@ func (n *Node) Dial(ctx context.Context, address string) (net.Conn, error) {
 		return nil, err
 	}
 	command := Command{Args: []string{"bash", "-c", relayScript, "bash", host, port}}
-	relay, err := n.attach(ctx, n.exec, command, func(err error) error {
-		return fmt.Errorf("dialling %s from node %s: %w", address, n.name, err)
-	})
+	relay, err := n.attachInTurn(ctx, n.execLimited, command, func(err error) error { return n.notDialled(address, err) })
 	if err != nil {
 		return nil, err
 	}
-	return &nodeConn{stream: relay, local: nodeAddr(n.name), remote: nodeAddr(address)}, nil
+	return n.connected(ctx, relay, address)
+}
+
+// connected waits until a relay says that it has a connection.
+func (n *Node) connected(ctx context.Context, relay *stream, address string) (net.Conn, error) {
+	conn := &nodeConn{stream: relay, local: nodeAddr(n.name), remote: nodeAddr(address)}
+	stay := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	_, err := io.ReadFull(relay, make([]byte, 1))
+	if !stay() {
+		return nil, n.notDialled(address, context.Cause(ctx))
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (n *Node) notDialled(address string, err error) error {
+	return fmt.Errorf("dialling %s from node %s: %w", address, n.name, err)
 }
 
 // nodeAddr is a host:port as a node sees it, or the node itself.

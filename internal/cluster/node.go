@@ -35,7 +35,8 @@ type Node struct {
 	name      string
 	role      Role
 	addresses []netip.Addr
-	container nodes.Node
+	engine    nodes.Node // runs processes
+	container Container
 	shell     shell
 }
 
@@ -49,6 +50,9 @@ func (n *Node) Role() Role { return n.role }
 // container that isn't running has none.
 func (n *Node) Addresses() []netip.Addr { return slices.Clone(n.addresses) }
 
+// Container is how the engine saw the node.
+func (n *Node) Container() Container { return n.container }
+
 // Command is a program to run on a node.
 type Command struct {
 	Args  []string
@@ -61,18 +65,18 @@ type Command struct {
 func (n *Node) Run(ctx context.Context, command Command) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	input, more, err := readInput(command.Stdin)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("reading the input of %s: %w", command.Args[0], err)
-	case more != nil:
-		err = n.exec(ctx, Command{command.Args, more}, &stdout, &stderr)
-	default:
+	}
+	release, err := takeTurn(ctx)
+	if err != nil {
+		return nil, newCommandError(n.name, command.Args[0], "", err)
+	}
+	defer release()
+	if more != nil {
+		err = n.execLimited(ctx, Command{command.Args, more}, &stdout, &stderr)
+	} else {
 		err = n.limited(ctx, command.Args, func(ctx context.Context, args []string) error {
-			release, err := takeTurn(ctx)
-			if err != nil {
-				return err
-			}
-			defer release()
 			return n.shell.run(ctx, args, input, &stdout, &stderr)
 		})
 	}
@@ -85,10 +89,10 @@ func (n *Node) Run(ctx context.Context, command Command) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// exec runs a command by a process of the engine's.
-func (n *Node) exec(ctx context.Context, command Command, stdout, stderr io.Writer) error {
+// execLimited runs a command by a process of the engine's, as do exec and startShell. Their callers have a turn.
+func (n *Node) execLimited(ctx context.Context, command Command, stdout, stderr io.Writer) error {
 	return n.limited(ctx, command.Args, func(ctx context.Context, args []string) error {
-		return n.execUnlimited(ctx, Command{args, command.Stdin}, stdout, stderr)
+		return n.exec(ctx, Command{args, command.Stdin}, stdout, stderr)
 	})
 }
 
@@ -108,16 +112,11 @@ func (n *Node) limited(ctx context.Context, args []string, run func(context.Cont
 	return run(ctx, append([]string{"timeout", "--kill-after=5", seconds}, args...))
 }
 
-func (n *Node) execUnlimited(ctx context.Context, command Command, stdout, stderr io.Writer) error {
+func (n *Node) exec(ctx context.Context, command Command, stdout, stderr io.Writer) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	release, err := takeTurn(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	cmd := n.container.CommandContext(ctx, command.Args[0], command.Args[1:]...).SetStdout(stdout).SetStderr(stderr)
+	cmd := n.engine.CommandContext(ctx, command.Args[0], command.Args[1:]...).SetStdout(stdout).SetStderr(stderr)
 	if command.Stdin != nil {
 		cmd.SetStdin(command.Stdin)
 	}
@@ -132,5 +131,5 @@ func (n *Node) execUnlimited(ctx context.Context, command Command, stdout, stder
 
 func (n *Node) startShell() (*stream, error) {
 	command := Command{Args: []string{"bash", "-c", shellScript}}
-	return n.attach(context.Background(), n.execUnlimited, command, func(err error) error { return err })
+	return n.attach(context.Background(), n.exec, command, func(err error) error { return err })
 }

@@ -22,6 +22,7 @@ type stream struct {
 	reader, writer *os.File
 	cancel         context.CancelFunc
 	done           chan struct{} // closed when the command has ended
+	release        func()        // gives back the turn that the command was started in; nil if it has none
 
 	mu     sync.Mutex
 	reason error // why it ended, if it failed
@@ -31,7 +32,22 @@ type stream struct {
 // input is closed by Close, or the process that called Attach ends, however it does: the engine then closes the
 // command's input. A reader finds the command's failure, a *CommandError, in place of a bare end of file.
 func (n *Node) Attach(ctx context.Context, command Command) (Stream, error) {
-	return n.attach(ctx, n.execUnlimited, command, func(err error) error { return err })
+	return n.attachInTurn(ctx, n.exec, command, func(err error) error { return err })
+}
+
+// attachInTurn has the command's turn end when anything is read of it, because then it has started.
+func (n *Node) attachInTurn(ctx context.Context, exec execFunc, command Command, explain func(error) error) (*stream, error) {
+	release, err := takeTurn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := n.attach(ctx, exec, command, explain)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	s.release = release
+	return s, nil
 }
 
 type execFunc func(ctx context.Context, command Command, stdout, stderr io.Writer) error
@@ -68,6 +84,9 @@ func (n *Node) attach(ctx context.Context, exec execFunc, command Command, expla
 
 func (s *stream) Read(p []byte) (int, error) {
 	count, err := s.reader.Read(p)
+	if s.release != nil {
+		s.release()
+	}
 	return count, s.explain(err)
 }
 
