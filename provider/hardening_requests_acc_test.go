@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,9 +28,10 @@ func TestAccKubeletsRequestTheirCertificatesAndAProgramOnTheNodeApproves(t *test
 	lab := requestsLab{hardeningLab{t: t, name: name}}
 	var before string
 	var watch *streamsWatch
-	config := func(source string) string {
+	config := func(source string, more ...string) string {
 		return fmt.Sprintf(
-			"resource \"kubecomm_hardening\" \"test\" {\n  cluster = %q\n  kubelet = { serving_certificates = { source = %q } }\n}\n", name, source)
+			"resource \"kubecomm_hardening\" \"test\" {\n  cluster = %q\n  kubelet = { serving_certificates = { source = %q } }\n%s}\n",
+			name, source, strings.Join(more, ""))
 	}
 	source := at("kubelet", "serving_certificates", "source")
 	approver := func(key ...string) tfjsonpath.Path {
@@ -74,7 +76,8 @@ func TestAccKubeletsRequestTheirCertificatesAndAProgramOnTheNodeApproves(t *test
 					lab.on(0, "systemctl stop kubecomm-approver")
 					lab.stopsRequesting()
 				},
-				Config: config("csr"),
+				// The approver's token is of the issuer that is accepted no more.
+				Config: config("csr", "  apiserver = { service_account_issuers = [\"https://issuer.example\"] }\n"),
 				ConfigPlanChecks: updates(
 					changes(source, text("dedicated_ca"), text("csr")),
 					changes(approver("active"), knownvalue.Bool(false), yes),

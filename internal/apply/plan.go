@@ -46,6 +46,9 @@ func Plan(observed Observation, want settings.Settings) []Step {
 		steps = append(steps, planKubelets(observed, want, issuerProblem)...)
 	}
 	components(func(component settings.Component) bool { return !asks || !signs(component) })
+	if asks {
+		steps = append(steps, planTokens(observed, want)...)
+	}
 	if kubeletsLast {
 		steps = append(steps, planKubelets(observed, want, issuerProblem)...)
 	}
@@ -117,6 +120,28 @@ func planApprover(observed Observation) []Step {
 	}
 	return steps
 }
+
+// planTokens returns the steps that give approvers other tokens where apiservers will refuse an issuer that they accepted.
+func planTokens(observed Observation, want settings.Settings) []Step {
+	var steps []Step
+	for _, node := range observed.Nodes {
+		if node.APIServer == nil {
+			continue
+		}
+		found := &node.APIServer.ComponentObservation
+		desired := desiredFlags(settings.APIServer, found, declaredFlags(want, settings.APIServer, nil))
+		for _, issuer := range found.Running[issuerFlag] {
+			if !slices.Contains(desired[issuerFlag], issuer) {
+				steps = append(steps, Step{InstallApprover, node.Name, "its token may be of " + issuer + ", which is to be refused"})
+				break
+			}
+		}
+	}
+	return steps
+}
+
+// issuerFlag names the issuers of service account tokens that an apiserver accepts, the one first that it issues as.
+const issuerFlag = "service-account-issuer"
 
 func planRemoveApprover(observed Observation, reason string) []Step {
 	var steps []Step

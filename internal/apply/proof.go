@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/gorilla/websocket"
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -43,31 +42,36 @@ func askReady(ctx context.Context, client apiClient, server instance) error {
 	return nil
 }
 
-// checkReaches makes the apiserver talk to every kubelet: it asks for the kubelet's health through the node proxy, which
-// uses the verified kubelet connection whatever else is configured, reads a log and runs a command in a pod there.
-func checkReaches(ctx context.Context, target Target, client apiClient, server instance) error {
-	var group errgroup.Group // without a context of its own: each node may say what is wrong with it
-	for _, peer := range target.Nodes {
-		group.Go(func() error { return checkReach(ctx, client, server, peer) })
+// checkReach makes the apiserver talk to a kubelet in every way.
+func checkReach(ctx context.Context, client apiClient, server instance, peer Node) error {
+	if err := checkProxy(ctx, client, server, peer); err != nil {
+		return err
 	}
-	return group.Wait()
+	return checkStreams(ctx, client, server, peer)
 }
 
-func checkReach(ctx context.Context, client apiClient, server instance, peer Node) error {
+// checkProxy asks for the kubelet's health through the node proxy, which uses the verified kubelet connection whatever else
+// is configured.
+func checkProxy(ctx context.Context, client apiClient, server instance, peer Node) error {
 	request := client.CoreV1().RESTClient().Get().Resource("nodes").Name(peer.Name()).SubResource("proxy", "healthz")
 	// DoRaw would keep from us what the apiserver says of the kubelet.
 	if err := request.Do(ctx).Error(); err != nil {
 		return fmt.Errorf("the %s on node %s can't reach the kubelet of node %s: %w",
 			server.container, server.node.Name(), peer.Name(), err)
 	}
-	if err := checkStreams(ctx, client, peer.Name()); err != nil {
-		return fmt.Errorf("through the %s on node %s: %w", server.container, server.node.Name(), err)
-	}
 	return nil
 }
 
 // checkStreams reads a line of a log, and runs a command, in any running container on the node, if there is one.
-func checkStreams(ctx context.Context, client apiClient, nodeName string) error {
+func checkStreams(ctx context.Context, client apiClient, server instance, peer Node) error {
+	err := tryStreams(ctx, client, peer.Name())
+	if err != nil {
+		err = fmt.Errorf("through the %s on node %s: %w", server.container, server.node.Name(), err)
+	}
+	return err
+}
+
+func tryStreams(ctx context.Context, client apiClient, nodeName string) error {
 	pod, container, err := containerOn(ctx, client, nodeName)
 	if err != nil || pod == nil {
 		return err

@@ -3,6 +3,7 @@ package apply
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -113,6 +114,35 @@ func TestKubeletsAreToldToRequestOnceWhoApprovesAndWhoSignsAreThere(t *testing.T
 		"an approver that stopped is installed again": {
 			observed: requesting, change: func(o *Observation) { o.Nodes[0].Approver.Problem = errors.New("its unit is failed") },
 			declare: requested(), want: []planned{{InstallApprover, cp, "its unit is failed"}},
+		},
+		"an issuer that is accepted no more takes the approver's token with it": {
+			observed: requesting, change: func(o *Observation) {
+				issued := controlplane.Flags{issuerFlag: {"https://old", "https://older"}}
+				maps.Copy(o.Nodes[0].APIServer.Running, issued)
+				maps.Copy(o.Nodes[0].APIServer.Manifest, issued)
+			},
+			declare: func() settings.Settings {
+				want := requested()
+				want.SetFlag(settings.APIServer, issuerFlag, "https://new", "https://old")
+				return want
+			}(),
+			want: []planned{
+				{ReplaceAPIServer, cp, "--service-account-issuer"},
+				{InstallApprover, cp, "its token may be of https://older, which is to be refused"},
+			},
+		},
+		"an issuer that comes besides leaves it as it is": {
+			observed: requesting, change: func(o *Observation) {
+				issued := controlplane.Flags{issuerFlag: {"https://old"}}
+				maps.Copy(o.Nodes[0].APIServer.Running, issued)
+				maps.Copy(o.Nodes[0].APIServer.Manifest, issued)
+			},
+			declare: func() settings.Settings {
+				want := requested()
+				want.SetFlag(settings.APIServer, issuerFlag, "https://new", "https://old")
+				return want
+			}(),
+			want: []planned{{ReplaceAPIServer, cp, "--service-account-issuer"}},
 		},
 		"lost rights are given again": {
 			observed: requesting, change: func(o *Observation) { o.ApproverAccess.Problem = "there is no Role" },

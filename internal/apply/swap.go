@@ -242,10 +242,27 @@ const reachLimit = time.Minute
 func waitReaches(
 	ctx context.Context, target Target, client apiClient, server instance, ready *atomic.Pointer[time.Time],
 ) error {
-	what := fmt.Sprintf("%s on node %s to reach every kubelet", server.container, server.node.Name())
+	var group errgroup.Group // without a context of its own: each node may say what is wrong with it
+	for _, peer := range target.Nodes {
+		group.Go(func() error { return waitReach(ctx, client, server, peer, ready) })
+	}
+	return group.Wait()
+}
+
+func waitReach(ctx context.Context, client apiClient, server instance, peer Node, ready *atomic.Pointer[time.Time]) error {
+	what := fmt.Sprintf("%s on node %s to reach the kubelet of node %s", server.container, server.node.Name(), peer.Name())
 	options := wait.Options{Limit: startLimit + reachLimit, Every: proofPause}
+	// Each look at what is known would take from clients the time that an apiserver needs to start.
+	reached := false
 	return wait.Until(ctx, what, options, func(ctx context.Context) error {
-		err := checkReaches(ctx, target, client, server)
+		var err error
+		if !reached {
+			err = checkProxy(ctx, client, server, peer)
+			reached = err == nil
+		}
+		if err == nil {
+			err = checkStreams(ctx, client, server, peer)
+		}
 		since := ready.Load()
 		late := since != nil && time.Since(*since) > reachLimit
 		if err != nil && (late || strings.Contains(err.Error(), "tls: failed to verify certificate")) {
