@@ -11,12 +11,14 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 	"github.com/stretchr/testify/require"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
 func manifestOf(component settings.Component) string {
@@ -153,11 +155,20 @@ func (l hardeningLab) rewrite(node *cluster.Node, path string, change func([]byt
 	require.NoError(l.t, node.WriteFile(l.t.Context(), path, file))
 }
 
-// waitReady waits until the nodes are ready, which an apply relies on.
+// waitReady waits until the nodes and the API are ready, which an apply relies on. The API may go on to say of nodes that
+// they are ready when it has just begun to work itself.
 func (l hardeningLab) waitReady() {
 	ctx, cancel := context.WithTimeout(l.t.Context(), 3*time.Minute)
 	defer cancel()
 	opened, err := cluster.NewEngine().Open(ctx, l.name)
 	require.NoError(l.t, err)
 	require.NoError(l.t, opened.WaitReady(ctx))
+	config, err := opened.RESTConfig(ctx)
+	require.NoError(l.t, err)
+	client, err := kubernetes.NewForConfig(config)
+	require.NoError(l.t, err)
+	options := wait.Options{Limit: 3 * time.Minute, Every: time.Second}
+	require.NoError(l.t, wait.Until(ctx, "the API to be ready", options, func(ctx context.Context) error {
+		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	}))
 }

@@ -93,7 +93,7 @@ func (s *suite) checkIsolation(ctx context.Context, _ *envconf.Config) (context.
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteLimit)
 	defer cancel()
-	output, err := exec.CommandContext(limited, "go", "run", "../env", "check").CombinedOutput()
+	output, err := exec.CommandContext(limited, "go", "run", "../env", "check", s.cluster.Name()).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("checking that no packet for a pod or service leaves the machine: %w\n%s", err, output)
 	}

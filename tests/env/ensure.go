@@ -73,7 +73,7 @@ func ensure(ctx context.Context, s settings, log *report.Log) (environment, erro
 	return ready, errors.Join(runtimeErr, imageErr, isolationErr, cliErr)
 }
 
-func check(ctx context.Context, s settings, log *report.Log) error {
+func check(ctx context.Context, s settings, log *report.Log, cluster string) error {
 	ready := s
 	ready.readOnly = true
 	env, err := ensure(ctx, ready, log)
@@ -84,7 +84,7 @@ func check(ctx context.Context, s settings, log *report.Log) error {
 		log.Say("no image was built here, so nothing on this machine was changed and nothing is checked")
 		return nil
 	}
-	return isolate.Check(ctx, isolate.Options{Runner: command.Exec{}, Log: log, ReadOnly: true})
+	return isolate.Check(ctx, isolate.Options{Runner: command.Exec{}, Log: log, ReadOnly: true, Cluster: cluster})
 }
 
 // exports are the variables of the tests, for a shell's eval.

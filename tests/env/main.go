@@ -5,8 +5,9 @@
 //	go run ./tests/env          make sure of everything, saying what is done
 //	go run ./tests/env print    write the environment of the tests for a shell's
 //	                            eval; changes nothing, fails if not ready
-//	go run ./tests/env check    look at running clusters: would a packet for a
-//	                            pod or service leave the machine?
+//	go run ./tests/env check    look at running clusters, or at the one that is
+//	                            named: would a packet for a pod or service
+//	                            leave the machine?
 //
 // NODE_IMAGE asks for a node image (default: kind's own). KUBECOMM_CACHE is
 // where what is built is kept (default: kubecomm in the user's cache folder).
@@ -46,12 +47,16 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: go run ./tests/env [print | check]")
+var errUsage = errors.New("usage: go run ./tests/env [print | check [CLUSTER]]")
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	command := "ensure"
 	if len(args) > 0 {
 		command = args[0]
+	}
+	cluster := ""
+	if command == "check" && len(args) == 2 {
+		cluster, args = args[1], args[:1]
 	}
 	if len(args) > 1 {
 		return errUsage
@@ -79,7 +84,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		_, err = io.WriteString(stdout, ready.exports())
 		return err
 	case "check":
-		return check(ctx, s, report.NewLog(stdout, time.Now))
+		return check(ctx, s, report.NewLog(stdout, time.Now), cluster)
 	}
 	return errUsage
 }

@@ -30,7 +30,8 @@ func Check(ctx context.Context, o Options) error {
 	}); err != nil {
 		return err
 	}
-	list, err := command.Output(ctx, o.Runner, "docker", "ps", "--filter", "label=io.x-k8s.kind.role", "--format", `{{.Names}} {{.Label "io.x-k8s.kind.role"}}`)
+	list, err := command.Output(ctx, o.Runner, "docker", "ps", "--filter", "label="+clusterLabel(o.Cluster),
+		"--format", `{{.Names}} {{.Label "io.x-k8s.kind.role"}}`)
 	if err != nil {
 		return problem(err)
 	}
@@ -46,6 +47,16 @@ func Check(ctx context.Context, o Options) error {
 		}
 	}
 	return nil
+}
+
+// clusterLabel is on the containers of a cluster, or of all (kind v0.33.0,
+// pkg/cluster/internal/providers/docker/constants.go).
+func clusterLabel(name string) string {
+	const label = "io.x-k8s.kind.cluster"
+	if name == "" {
+		return label
+	}
+	return label + "=" + name
 }
 
 var kubeadmSubnets = regexp.MustCompile(`(?m)^\s*(?:podSubnet|serviceSubnet):\s*"?([0-9a-fA-F:./,]+)`)

@@ -55,6 +55,8 @@ type Options struct {
 	Log    *report.Log
 	// ReadOnly forbids any change to the machine.
 	ReadOnly bool
+	// Cluster is the one whose nodes Check looks at; "" for all there are.
+	Cluster string
 }
 
 // Ensure puts the machine's routes and rule in place.
