@@ -1,8 +1,11 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,10 +15,11 @@ import (
 
 const choiceVariable = "KUBECOMM_FAULTS"
 
-// choice is which cases are run: all, or a day's.
+// choice is which cases are run: all, a part of all, or a day's.
 type choice struct {
-	all bool
-	day time.Time
+	all      bool
+	part, of int // which of how many parts; 0 for the whole
+	day      time.Time
 }
 
 func parseChoice(text string, now time.Time) (choice, error) {
@@ -25,14 +29,27 @@ func parseChoice(text string, now time.Time) (choice, error) {
 	case "", "today":
 		return choice{day: now.UTC()}, nil
 	}
+	if part, of, ok := strings.Cut(text, "/"); ok {
+		c := choice{all: true}
+		var errs [2]error
+		c.part, errs[0] = strconv.Atoi(part)
+		c.of, errs[1] = strconv.Atoi(of)
+		if err := errors.Join(errs[:]...); err != nil || c.part < 1 || c.part > c.of {
+			return choice{}, fmt.Errorf("%s=%s is no part such as 1/3: %w", choiceVariable, text, err)
+		}
+		return c, nil
+	}
 	day, err := time.Parse(time.DateOnly, text)
 	if err != nil {
-		return choice{}, fmt.Errorf("%s=%s is neither all, today nor a day such as 2026-11-22: %w", choiceVariable, text, err)
+		return choice{}, fmt.Errorf("%s=%s is neither all, 1/3 of it, today nor a day such as 2026-11-22: %w", choiceVariable, text, err)
 	}
 	return choice{day: day}, nil
 }
 
 func (c choice) String() string {
+	if c.of > 0 {
+		return fmt.Sprintf("%s=%d/%d", choiceVariable, c.part, c.of)
+	}
 	if c.all {
 		return choiceVariable + "=all"
 	}
@@ -42,16 +59,40 @@ func (c choice) String() string {
 // pick chooses about count cases that lie far from each other, because neighbours are alike. In as many days as it takes
 // at that rate, each has its turn.
 func pick[T any](c choice, cases []T, count int) []T {
+	if c.of > 0 {
+		return every(cases, c.part-1, c.of)
+	}
 	if c.all || len(cases) <= count {
 		return cases
 	}
 	period := (len(cases) + count - 1) / count
 	day := int(c.day.Unix() / int64((24 * time.Hour).Seconds()))
+	return every(cases, day%period, period)
+}
+
+func every[T any](cases []T, first, period int) []T {
 	var picked []T
-	for i := day % period; i < len(cases); i += period {
+	for i := first; i < len(cases); i += period {
 		picked = append(picked, cases[i])
 	}
 	return picked
+}
+
+func TestThePartsOfAllAreAll(t *testing.T) {
+	cases := []int{0, 1, 2, 3, 4, 5, 6}
+	var seen []int
+	for _, text := range []string{"1/3", "2/3", "3/3"} {
+		part, err := parseChoice(text, time.Now())
+		require.NoError(t, err)
+		assert.Equal(t, choiceVariable+"="+text, part.String())
+		seen = append(seen, pick(part, cases, 1)...)
+	}
+	slices.Sort(seen)
+	assert.Equal(t, cases, seen)
+	for _, text := range []string{"0/3", "4/3", "a/3", "1/"} {
+		_, err := parseChoice(text, time.Now())
+		require.ErrorContains(t, err, "no part such as 1/3", text)
+	}
 }
 
 func TestEveryCaseHasItsTurnWithinAPeriod(t *testing.T) {
@@ -77,5 +118,5 @@ func TestADayCanBeRepeated(t *testing.T) {
 	cases := []string{"a", "b", "c", "d", "e"}
 	assert.Equal(t, pick(today, cases, 2), pick(repeated, cases, 2))
 	_, err = parseChoice("tomorrow", now)
-	require.ErrorContains(t, err, "KUBECOMM_FAULTS=tomorrow is neither all, today nor a day")
+	require.ErrorContains(t, err, "KUBECOMM_FAULTS=tomorrow is neither all, 1/3 of it, today nor a day")
 }

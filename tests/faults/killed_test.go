@@ -20,7 +20,11 @@ const leastPoints = 20
 // killed kills appliers at points that the plan tells.
 func (s *suite) killed(t *testing.T) {
 	var points []point
-	for _, source := range pick(s.choice, []settings.Source{settings.DedicatedCA, settings.CSR}, 1) {
+	sources := []settings.Source{settings.DedicatedCA, settings.CSR}
+	if s.choice.of == 0 { // of the points of both, each part has its own
+		sources = pick(s.choice, sources, 1)
+	}
+	for _, source := range sources {
 		name := fmt.Sprintf("left to itself, the provider applies and restores without an outage, with %s", source)
 		s.test(t, name, func(ctx context.Context, t *testing.T) {
 			found := s.rehearse(ctx, t, from(source))

@@ -145,7 +145,7 @@ func (s *suite) checkIsolation(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), deleteLimit)
 	defer cancel()
-	output, err := exec.CommandContext(ctx, "go", "run", "../env", "check").CombinedOutput()
+	output, err := exec.CommandContext(ctx, "go", "run", "../env", "check", s.name).CombinedOutput()
 	assert.NoError(t, err, "%s", output)
 }
 
