@@ -92,6 +92,7 @@ func (r *hardening) Read(ctx context.Context, req resource.ReadRequest, resp *re
 		resp.Diagnostics.Append(hardeningFailed("observing", name, err))
 		return
 	}
+	r.seen.keep(name, observed)
 	resp.Diagnostics.Append(model.observe(ctx, observed)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
 }
@@ -126,6 +127,7 @@ func (r *hardening) Delete(ctx context.Context, req resource.DeleteRequest, resp
 	defer cancel()
 
 	name := model.Cluster.ValueString()
+	r.seen.forget(name)
 	opened, err := r.engine.Open(ctx, name)
 	if errors.Is(err, cluster.ErrNotFound) {
 		return

@@ -21,6 +21,14 @@ func (r *hardening) observe(ctx context.Context, name string) (apply.Observation
 	return apply.Observe(ctx, apply.On(opened), r.clock.Now())
 }
 
+// lookedAt returns what a refresh has just seen of a cluster, or looks.
+func (r *hardening) lookedAt(ctx context.Context, name string) (apply.Observation, error) {
+	if observed, kept := r.seen.take(name); kept {
+		return observed, nil
+	}
+	return r.observe(ctx, name)
+}
+
 // apply brings the cluster to what the model declares and fills the model with what is there then.
 func (r *hardening) apply(ctx context.Context, doing string, model *hardeningModel, config tfsdk.Config) diag.Diagnostics {
 	want, _, diags := model.declared(ctx)
@@ -36,6 +44,7 @@ func (r *hardening) apply(ctx context.Context, doing string, model *hardeningMod
 	if diags.HasError() {
 		return diags
 	}
+	r.seen.forget(name)
 	opened, err := r.engine.Open(ctx, name)
 	if err != nil {
 		return append(diags, hardeningFailed(doing, name, err))

@@ -44,7 +44,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	observed, err := r.observe(ctx, name)
+	observed, err := r.lookedAt(ctx, name)
 	if err != nil {
 		// A cluster that is not there yet may be made by this very apply. Whatever else is wrong with one that is, is
 		// reported by Read or, for a new resource, by Create.
@@ -93,7 +93,7 @@ func (r *hardening) planDestroy(ctx context.Context, req resource.ModifyPlanRequ
 		return
 	}
 	name := state.Cluster.ValueString()
-	if observed, err := r.observe(ctx, name); err == nil {
+	if observed, err := r.lookedAt(ctx, name); err == nil {
 		warnSteps(&resp.Diagnostics, name, apply.PlanRestore(observed))
 	}
 }

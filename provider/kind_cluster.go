@@ -26,9 +26,7 @@ const (
 )
 
 // kindCluster is a cluster that kind makes on this machine.
-type kindCluster struct {
-	engine *cluster.Engine
-}
+type kindCluster struct{ services }
 
 func newKindCluster() resource.Resource { return &kindCluster{} }
 
@@ -37,8 +35,8 @@ func (r *kindCluster) Metadata(_ context.Context, req resource.MetadataRequest, 
 }
 
 func (r *kindCluster) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
-	if services, ok := req.ProviderData.(services); ok {
-		r.engine = services.engine
+	if data, ok := req.ProviderData.(services); ok {
+		r.services = data
 	}
 }
 
@@ -158,6 +156,7 @@ func (r *kindCluster) Delete(ctx context.Context, req resource.DeleteRequest, re
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it took longer than timeouts.delete, %s", timeout))
 	defer cancel()
+	r.seen.forget(state.Name.ValueString())
 	if err := r.engine.Delete(ctx, state.Name.ValueString(), state.KubeconfigPath.ValueString()); err != nil {
 		resp.Diagnostics.Append(engineDiagnostic("delete", state.Name.ValueString(), err))
 	}

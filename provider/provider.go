@@ -32,6 +32,7 @@ func (systemClock) Now() time.Time { return time.Now() }
 type services struct {
 	engine *cluster.Engine
 	clock  Clock
+	seen   *seen
 }
 
 type kubecommProvider struct {
@@ -49,7 +50,7 @@ func NewWithClock(version string, clock Clock) func() provider.Provider {
 	return func() provider.Provider {
 		return &kubecommProvider{
 			version:  version,
-			services: services{engine: cluster.NewEngine(), clock: clock},
+			services: services{engine: cluster.NewEngine(), clock: clock, seen: &seen{}},
 		}
 	}
 }
