@@ -11,20 +11,27 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/remotecommand"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/steady"
 )
 
 // requestsLab is a cluster whose kubelets request their serving certificates.
@@ -74,63 +81,64 @@ func (l requestsLab) failLater() {
 	}, undone, failure)
 }
 
-// streamScript reads a log, and runs a command, in the pod of kube-proxy on the worker, through the apiserver.
-const streamScript = `export KUBECONFIG=/etc/kubernetes/admin.conf
-pod=$(kubectl --namespace kube-system get pods --selector k8s-app=kube-proxy --field-selector spec.nodeName="$1" --output name)
-kubectl --namespace kube-system logs --tail 1 "$pod" >/dev/null && kubectl --namespace kube-system exec "$pod" -- true`
-
-func (l requestsLab) stream(ctx context.Context) error {
+// stream returns who reads a log, and runs a command, in the pod of kube-proxy on the worker, through the apiserver.
+func (l requestsLab) stream(ctx context.Context) func(context.Context) error {
 	opened, err := cluster.NewEngine().Open(ctx, l.name)
-	if err != nil {
+	require.NoError(l.t, err)
+	config, err := opened.RESTConfig(ctx)
+	require.NoError(l.t, err)
+	client, err := kubernetes.NewForConfig(config)
+	require.NoError(l.t, err)
+	pods := client.CoreV1().Pods(metav1.NamespaceSystem)
+	found, err := pods.List(ctx, metav1.ListOptions{
+		LabelSelector: "k8s-app=kube-proxy", FieldSelector: "spec.nodeName=" + l.name + "-worker",
+	})
+	require.NoError(l.t, err)
+	require.Len(l.t, found.Items, 1)
+	pod := found.Items[0].Name
+	exec := client.CoreV1().RESTClient().Get().Namespace(metav1.NamespaceSystem).Resource("pods").Name(pod).SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{Command: []string{"true"}, Stdout: true}, scheme.ParameterCodec).URL()
+	lines := int64(1)
+	return func(ctx context.Context) error {
+		// DoRaw would keep from us what the apiserver says of the kubelet.
+		if err := pods.GetLogs(pod, &corev1.PodLogOptions{TailLines: &lines}).Do(ctx).Error(); err != nil {
+			return err
+		}
+		executor, err := remotecommand.NewWebSocketExecutor(config, http.MethodGet, exec.String())
+		if err == nil {
+			err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: io.Discard})
+		}
+		// The image of kube-proxy need not have the command: it is the kubelet that says so.
+		if err != nil && regexp.MustCompile(`executable file not found|command terminated`).MatchString(err.Error()) {
+			return nil
+		}
 		return err
 	}
-	_, err = opened.Nodes()[0].Run(ctx, cluster.Command{Args: []string{"sh", "-c", streamScript, "sh", l.name + "-worker"}})
-	// The image of kube-proxy need not have the command: it is the kubelet that says so.
-	if err != nil && regexp.MustCompile(`executable file not found|command terminated`).MatchString(err.Error()) {
-		return nil
-	}
-	return err
 }
 
-func (l requestsLab) streams() { require.NoError(l.t, l.stream(l.t.Context())) }
+func (l requestsLab) streams() { require.NoError(l.t, l.stream(l.t.Context())(l.t.Context())) }
 
 // streamsWatch is who goes on to read logs and run commands.
 type streamsWatch struct {
 	lab    requestsLab
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-	served int
-	failed []error
+	client *steady.Client
 }
 
 func (l requestsLab) watchStreams() *streamsWatch {
-	ctx, cancel := context.WithCancel(l.t.Context())
-	w := &streamsWatch{lab: l, cancel: cancel}
-	l.t.Cleanup(func() { cancel(); w.done.Wait() })
-	w.done.Go(func() {
-		for ctx.Err() == nil {
-			err := l.stream(ctx)
-			switch {
-			case ctx.Err() != nil:
-			case err != nil:
-				w.failed = append(w.failed, err)
-			default:
-				w.served++
-			}
-		}
-	})
-	return w
+	client, err := steady.Start(l.t.Context(), steady.Options{Do: l.stream(l.t.Context()), Pace: 300 * time.Millisecond})
+	require.NoError(l.t, err)
+	l.t.Cleanup(func() { client.Stop() })
+	return &streamsWatch{lab: l, client: client}
 }
 
 // end sees that no certificate was to blame for anything: a kubelet that restarts, and an apiserver that is replaced, end
 // what they were at, and that is all.
 func (w *streamsWatch) end() {
-	w.cancel()
-	w.done.Wait()
-	w.lab.t.Logf("%d times logs and exec worked, %d times not: %v", w.served, len(w.failed), errors.Join(w.failed...))
-	require.Greater(w.lab.t, w.served, 10)
-	for _, err := range w.failed {
-		require.NotRegexp(w.lab.t, `x509:|tls:`, err.Error())
+	report := w.client.Stop()
+	w.lab.t.Logf("logs and exec: %s", report)
+	require.Greater(w.lab.t, report.Requests-len(report.Failures), 10)
+	for _, failure := range report.Failures {
+		require.NotRegexp(w.lab.t, `x509:|tls:`, failure.Error)
 	}
 }
 
@@ -167,7 +175,7 @@ func (l requestsLab) stopsRequesting() {
 		}
 		return err
 	})
-	require.ErrorContains(l.t, l.stream(l.t.Context()), "tls: failed to verify certificate: x509:")
+	require.ErrorContains(l.t, l.stream(l.t.Context())(l.t.Context()), "tls: failed to verify certificate: x509:")
 }
 
 // rogue is a request, who makes it, and what is said of it; nothing, if it is approved.

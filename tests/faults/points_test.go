@@ -58,15 +58,19 @@ func (s *suite) record(ctx context.Context, t *testing.T, o order, steps []apply
 	}
 }
 
-// points are the beginning and the half of every phase of every step, and what comes before the first and after the last
-// of them.
+// points are the beginning and the half of every phase of every kind of step, the beginning of every other step, which does
+// the same on another node, and what comes before the first and after the last of them.
 func (r recorded) points(s *suite, during string, o order) []point {
 	points := []point{{
 		name: during + ", before the first step", order: o,
 		inside: r.events[0].at.Sub(r.start) / 2, left: func(apply.Progress) bool { return true },
 	}}
 	for i, step := range r.steps {
-		for _, phase := range step.Kind.Phases() {
+		phases := step.Kind.Phases()
+		if slices.ContainsFunc(r.steps[:i], func(earlier apply.Step) bool { return earlier.Kind == step.Kind }) {
+			phases = phases[:1]
+		}
+		for _, phase := range phases {
 			p := point{
 				name:  fmt.Sprintf("%s, step %d of %d, %s: %s: %s", during, i+1, len(r.steps), s.shorten(step.Node), step.Kind, phase),
 				kind:  step.Kind,
