@@ -118,7 +118,7 @@ func TestACAIsReadBackFromItsFiles(t *testing.T) {
 		"an empty certificate file":              {nil, ca.Key.Reveal(), "it holds no certificate"},
 		"a leaf in the CA's place":               {EncodeBundle(leaf.Certificate), leaf.Key.Reveal(), "may not sign certificates"},
 		"two certificates in the CA's file":      {EncodeBundle(ca.Certificate, other.Certificate), ca.Key.Reveal(), "holds 2 certificates"},
-		"a truncated certificate is not ignored": {append(EncodeBundle(other.Certificate), certificate[:40]...), ca.Key.Reveal(), "not a PEM file"},
+		"a truncated certificate is not ignored": {append(EncodeBundle(other.Certificate), certificate[:40]...), ca.Key.Reveal(), "PEM block 2 is damaged"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

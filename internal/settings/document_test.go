@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"maps"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,6 +148,8 @@ func TestPartsOfFilesThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 		"a key in place of a certificate":  {"apiserver.client_ca_bundle", `PEM block of type "PRIVATE KEY"`, list(string(ca.Key.Reveal()))},
 		"a certificate that is cut off": {"apiserver.client_ca_bundle", "certificate 1: ",
 			list("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")},
+		"a bundle with a damaged certificate": {"apiserver.client_ca_bundle", "PEM block 2 is damaged",
+			list(text + strings.Replace(certificatePEM(t, true), "\nM", "\n!", 1) + certificatePEM(t, true))},
 		"a leaf in place of a CA":                       {"apiserver.client_ca_bundle", "certificate 1, of CN=a certificate, is not a CA's", list(certificatePEM(t, false))},
 		"a CA twice":                                    {"apiserver.client_ca_bundle", "is there twice", list(text + text)},
 		"an empty bundle of kubelets' CAs":              {NameKubeletCAs, "it is empty; leave it out", list("")},
