@@ -26,15 +26,21 @@ type Document struct {
 type document struct {
 	key             string // the flag of apiservers, or the field of kubelets' configuration, that names it
 	name, extension string
-	without         []string // flags that apiservers don't take beside this one
+	without         []exclusion // flags that apiservers don't take beside this one
 	write           func(part func(attribute string) Value) ([]byte, error)
 	read            func(data []byte) (map[string]Value, error) // by attributes
 }
 
+// exclusion is a flag that apiservers don't take beside a file that has a part.
+type exclusion struct{ flag, attribute string }
+
 func documents() []document {
 	return []document{
 		{
-			key: authenticationFlag, name: "authentication", extension: "yaml", without: []string{"anonymous-auth"},
+			key: authenticationFlag, name: "authentication", extension: "yaml",
+			// A file that says nothing of anonymous clients leaves them to the flag (Kubernetes v1.37.1,
+			// pkg/kubeapiserver/options/authentication.go, ToAuthenticationConfig).
+			without: []exclusion{{"anonymous-auth", attributePaths}},
 			write: func(part func(string) Value) ([]byte, error) {
 				return authconfig.Authentication{AnonymousPaths: part(attributePaths), JWT: part(attributeJWT)}.Encode()
 			},
@@ -44,7 +50,8 @@ func documents() []document {
 			},
 		},
 		{
-			key: authorizationFlag, name: "authorization", extension: "yaml", without: []string{"authorization-mode"},
+			key: authorizationFlag, name: "authorization", extension: "yaml",
+			without: []exclusion{{"authorization-mode", attributeAuthorizers}},
 			write: func(part func(string) Value) ([]byte, error) {
 				return authconfig.EncodeAuthorization(part(attributeAuthorizers))
 			},
@@ -119,8 +126,10 @@ func (s *Settings) declareDocuments(effective map[string]Value) {
 		if _, declared := s.Documents[document.key]; !declared {
 			continue
 		}
-		for _, flag := range document.without {
-			s.SetFlag(APIServer, flag)
+		for _, excluded := range document.without {
+			if effective[apiserverGroup+"."+excluded.attribute] != nil {
+				s.SetFlag(APIServer, excluded.flag)
+			}
 		}
 	}
 }

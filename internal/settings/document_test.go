@@ -106,6 +106,17 @@ func TestFlagsThatCannotBeBesideAFileAreDeclaredAbsent(t *testing.T) {
 	require.NotContains(t, Of(nil).Flags[APIServer], "anonymous-auth")
 }
 
+// Whoever has forbidden anonymous clients by the flag isn't to let them in by declaring an issuer of tokens.
+func TestAFlagStaysBesideAFileThatDoesNotSpeakOfTheSame(t *testing.T) {
+	want := Of(Effective(Kubeadm, map[string]Value{"apiserver.jwt_issuers": {anIssuer}}))
+	require.Contains(t, want.Documents, authenticationFlag)
+	require.NotContains(t, string(want.Documents[authenticationFlag].Data), "anonymous:")
+	require.NotContains(t, want.Flags[APIServer], "anonymous-auth")
+	both := Of(Effective(Restricted, map[string]Value{"apiserver.jwt_issuers": {anIssuer}}))
+	require.Contains(t, string(both.Documents[authenticationFlag].Data), "anonymous:")
+	require.Contains(t, both.Flags[APIServer], "anonymous-auth")
+}
+
 func TestWhatTakesThePlaceOfAnotherSettingTakesThatOfTheProfilesToo(t *testing.T) {
 	effective := Effective(Baseline, map[string]Value{"apiserver.authorizers": {aNode, anRBAC}})
 	require.NotContains(t, effective, "apiserver.authorization_modes")

@@ -235,7 +235,10 @@ func ManagedFlags(component Component) []string {
 	})
 	if component == APIServer {
 		for _, document := range documents() {
-			flags = append(append(flags, document.key), document.without...)
+			flags = append(flags, document.key)
+			for _, excluded := range document.without {
+				flags = append(flags, excluded.flag)
+			}
 		}
 	}
 	return flags
