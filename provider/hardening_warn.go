@@ -21,11 +21,13 @@ const swapNotice = "New requests to the API are answered all the time. Connectio
 	"logs -f and exec, end once or twice with each replacement and have to be made again; clients such as kubectl and " +
 	"controllers watch again by themselves."
 
+const etcdNotice = "Where the cluster has one control plane only, the API refuses requests while its etcd is away."
+
 // warnSteps shows what an apply will do where a user would want to know of it: what restarts, what is replaced, a CA that
 // others may have to be told of, and what is kubeadm's. Terraform wraps lines, but none that begins with a space.
 func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
 	var paragraphs []string
-	swaps := false
+	swaps, etcd := false, false
 	for first := 0; first < len(steps); {
 		last := first
 		for last+1 < len(steps) && steps[last+1].Kind == steps[first].Kind {
@@ -36,6 +38,7 @@ func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
 			paragraphs = append(paragraphs, explainSteps(steps, first, last))
 		}
 		swaps = swaps || kind.Effect() == apply.Swap
+		etcd = etcd || kind == apply.ReplaceEtcd
 		first = last + 1
 	}
 	if len(paragraphs) == 0 {
@@ -43,6 +46,9 @@ func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
 	}
 	if swaps {
 		paragraphs = append(paragraphs, swapNotice)
+	}
+	if etcd {
+		paragraphs = append(paragraphs, etcdNotice)
 	}
 	count := fmt.Sprintf("%d steps", len(steps))
 	if len(steps) == 1 {
@@ -53,7 +59,7 @@ func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
 }
 
 func noticeable(kind apply.Kind) bool {
-	felt := []apply.Effect{apply.Swap, apply.Restart, apply.Service, apply.Joins}
+	felt := []apply.Effect{apply.Swap, apply.Away, apply.Restart, apply.Service, apply.Joins}
 	newCA := kind == apply.CreateIssuer || kind == apply.AdoptIssuer
 	return slices.Contains(felt, kind.Effect()) || newCA
 }

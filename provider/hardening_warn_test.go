@@ -49,11 +49,23 @@ func TestAPlanIsSilentOnWhatNobodyNotices(t *testing.T) {
 		warnSteps(&diags, "dev", []apply.Step{{Kind: kind, Node: "dev-worker", Reason: "any"}})
 		require.Empty(t, diags, kind)
 	}
-	for _, kind := range []apply.Kind{apply.ConfigureKubelet, apply.ConfigureJoins} {
+	for _, kind := range []apply.Kind{
+		apply.ConfigureKubelet, apply.ConfigureJoins, apply.ReplaceControllerManager, apply.ReplaceScheduler,
+	} {
 		var diags diag.Diagnostics
 		warnSteps(&diags, "dev", []apply.Step{{Kind: kind, Node: "dev-worker", Reason: "any"}})
 		require.Len(t, diags, 1, kind)
 		require.Equal(t, "1 step will be taken on the running cluster dev", diags[0].Summary())
 		require.NotContains(t, diags[0].Detail(), swapNotice, "no apiserver is replaced")
+		require.NotContains(t, diags[0].Detail(), etcdNotice, "etcd stays")
 	}
+}
+
+func TestAPlanTellsThatTheAPIIsAwayWithTheOnlyEtcd(t *testing.T) {
+	var diags diag.Diagnostics
+	warnSteps(&diags, "dev", []apply.Step{{Kind: apply.ReplaceEtcd, Node: "dev-control-plane", Reason: "any"}})
+	require.Len(t, diags, 1)
+	require.Contains(t, diags[0].Detail(), "Replace etcd: another takes its place, and it is away for some seconds.\n"+
+		"- step 1, node dev-control-plane: any")
+	require.Contains(t, diags[0].Detail(), etcdNotice)
 }
