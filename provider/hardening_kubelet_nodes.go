@@ -77,6 +77,9 @@ func nodePath(node string) path.Path {
 // hasOwn reports whether a node was given a value of its own for a setting. Where the node lost it since, effective still
 // knows that it was.
 func (m *hardeningModel) hasOwn(node string, setting settings.Setting) bool {
+	if setting.Group() != kubeletGroup {
+		return false // other groups have attributes of the same names
+	}
 	object, _ := m.nodeKubelets().Elements()[node].(types.Object)
 	if value := object.Attributes()[setting.Attribute()]; value != nil && !value.IsNull() {
 		return true
