@@ -42,6 +42,7 @@ check "nothing_was_found" {
 			PreConfig: func() {
 				l.letAnyoneIntoEtcd() // first, because components read their files again if they can't reach the API for long
 				l.grantNodeProxy()
+				l.kubectl("create clusterrolebinding more --clusterrole view --user kube-apiserver-kubelet-client")
 				l.spoilKubeconfigs()
 			},
 			Config: config,
@@ -55,6 +56,9 @@ check "nothing_was_found" {
 					"neither --client-cert-auth nor --trusted-ca-file is set: clients without a certificate are let in"),
 				finding(toEtcd, "kube-apiserver"+node, "--etcd-certfile isn't set: etcd is shown no client certificate"),
 				finding(toEtcd, "kube-apiserver"+node, "--etcd-keyfile isn't set: etcd is shown no client certificate"),
+				finding("apiserver → kubelet", "User kube-apiserver-kubelet-client",
+					"may do what ClusterRole view allows as well, by ClusterRoleBinding more, and so may who has the apiserver's "+
+						"client certificate for kubelets"),
 				finding("controller manager → apiserver", "/etc/kubernetes/controller-manager.conf"+node,
 					`its client certificate names user "system:kube-scheduler" with groups \[\], to be "system:kube-controller-manager" with \[\]`),
 				finding("etcd → etcd", "etcd"+node,
@@ -69,8 +73,8 @@ check "nothing_was_found" {
 			PreConfig:    l.mendKubeconfigs,
 			RefreshState: true,
 			Check: resource.ComposeTestCheckFunc(
-				resource.TestCheckResourceAttr(hardeningAddress, "findings.#", "5"),
-				resource.TestCheckResourceAttr(hardeningAddress, "findings.4.path", "etcd → etcd"),
+				resource.TestCheckResourceAttr(hardeningAddress, "findings.#", "6"),
+				resource.TestCheckResourceAttr(hardeningAddress, "findings.5.path", "etcd → etcd"),
 			),
 		},
 	}

@@ -84,6 +84,9 @@ func (o Observation) Findings() []findings.Finding {
 	}
 	if o.Policy != nil {
 		found = append(found, findings.NodeProxy(o.Policy, apiservers)...)
+		found = append(found, findings.Apiservers(o.Policy, map[string]string{
+			kubeadmClientUser: kubeletAPIAdminRole, customClient: o.customRole(),
+		})...)
 	}
 	return findings.Sorted(found)
 }

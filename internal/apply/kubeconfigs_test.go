@@ -80,14 +80,16 @@ func TestAnObservationFindsWhatItCanSay(t *testing.T) {
 			Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"nodes/proxy"}, Verbs: []string{"get"}}},
 		}},
 		Bindings: []rbacv1.ClusterRoleBinding{
-			bound("1", "r", "apiserver", nil), bound("2", "r", kubeadmClientUser, nil), bound("3", "r", customClient, nil),
+			bound("1", "r", "apiserver", nil), bound("2", kubeletAPIAdminRole, kubeadmClientUser, nil),
+			bound(customClient, "r", customClient, nil),
 		},
 	}
 	require.Empty(t, o.Findings(), "apiservers must be able to")
-	o.Policy.Bindings = append(o.Policy.Bindings, bound("4", "r", "dave", nil))
+	o.Policy.Bindings = append(o.Policy.Bindings, bound("4", "r", "dave", nil), bound("5", "r", kubeadmClientUser, nil))
 	delete(o.Nodes[0].APIServer.Running, "etcd-cafile")
 	found := o.Findings()
-	require.Len(t, found, 2)
+	require.Len(t, found, 3)
 	require.Equal(t, "User dave", found[0].Subject)
 	require.Equal(t, "kube-apiserver on dev-control-plane", found[1].Subject)
+	require.Equal(t, "User "+kubeadmClientUser, found[2].Subject)
 }

@@ -16,6 +16,7 @@ type Finding struct {
 // The paths that are judged.
 const (
 	toKubelet           = "anyone → kubelet, by the node proxy or directly"
+	fromApiserver       = "apiserver → kubelet"
 	toEtcd              = "apiserver → etcd"
 	betweenEtcds        = "etcd → etcd"
 	fromManager         = "controller manager → apiserver"

@@ -72,6 +72,28 @@ func TestWhoeverMayGetTheNodeProxyIsFound(t *testing.T) {
 	}
 }
 
+func TestWhatElseApiserversMayDoIsFound(t *testing.T) {
+	bound := func(binding, role, user string) rbacv1.ClusterRoleBinding {
+		return rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: binding}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: role},
+			Subjects: []rbacv1.Subject{{Kind: "User", Name: user}},
+		}
+	}
+	policy := &access.Policy{Bindings: []rbacv1.ClusterRoleBinding{
+		bound("its own", "kubelets", "apiserver"), bound("more", "cluster-admin", "apiserver"),
+		bound("another's", "cluster-admin", "dave"), bound("custom", "any", "custom"),
+	}}
+	problem := func(role, binding string) string {
+		return "may do what ClusterRole " + role + " allows as well, by ClusterRoleBinding " + binding +
+			", and so may who has the apiserver's client certificate for kubelets"
+	}
+	require.Equal(t, []Finding{
+		{"apiserver → kubelet", "User apiserver", problem("cluster-admin", "more")},
+		{"apiserver → kubelet", "User custom", problem("any", "custom")},
+	}, Apiservers(policy, map[string]string{"apiserver": "kubelets", "custom": ""}))
+	require.Empty(t, Apiservers(policy, map[string]string{"custom": "any"}))
+}
+
 func TestEtcdAndItsClientsMustVerifyEachOther(t *testing.T) {
 	etcd := func() controlplane.Flags {
 		return controlplane.Flags{

@@ -2,6 +2,7 @@ package findings
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -28,6 +29,22 @@ func NodeProxy(policy *access.Policy, apiservers []string) []Finding {
 			found = append(found, Finding{toKubelet, subjectText(subject), fmt.Sprintf(
 				"may get nodes/proxy, by ClusterRole %s and ClusterRoleBinding %s, and so run commands in every pod",
 				binding.RoleRef.Name, binding.Name)})
+		}
+	}
+	return found
+}
+
+// Apiservers finds what else the users may do that apiservers are at kubelets: whoever steals such a certificate may do it
+// too. Each user is to have the one role.
+func Apiservers(policy *access.Policy, roles map[string]string) []Finding {
+	var found []Finding
+	for _, user := range slices.Sorted(maps.Keys(roles)) {
+		for _, binding := range policy.Bindings {
+			if access.Names(&binding, user) && binding.RoleRef.Name != roles[user] {
+				found = append(found, Finding{fromApiserver, "User " + user, fmt.Sprintf(
+					"may do what ClusterRole %s allows as well, by ClusterRoleBinding %s, and so may who has the apiserver's client "+
+						"certificate for kubelets", binding.RoleRef.Name, binding.Name)})
+			}
 		}
 	}
 	return found
