@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
@@ -119,6 +121,15 @@ var health = map[settings.Component]struct{ scheme, portFlag, port, path string 
 	settings.Etcd:              {"http", "", "2381", "/health"},
 }
 
+// etcdHealthAddress is where etcd says how it is: at the first of its addresses for that, which is ::1 on an IPv6 cluster.
+func etcdHealthAddress(flags controlplane.Flags) string {
+	first, _, _ := strings.Cut(strings.Join(flags["listen-metrics-urls"], ","), ",")
+	if at, err := url.Parse(first); err == nil && at.Host != "" {
+		return at.Host
+	}
+	return net.JoinHostPort("127.0.0.1", health[settings.Etcd].port)
+}
+
 // checkHealth asks as the kubelet's probes do, whose certificate it is that answers included: that is not the question.
 func (w *staticPodWork) checkHealth(ctx context.Context, flags controlplane.Flags) error {
 	at := health[w.component]
@@ -127,6 +138,9 @@ func (w *staticPodWork) checkHealth(ctx context.Context, flags controlplane.Flag
 		port = given
 	}
 	address := net.JoinHostPort("127.0.0.1", port)
+	if w.component == settings.Etcd {
+		address = etcdHealthAddress(flags)
+	}
 	transport := &http.Transport{
 		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return w.node.Dial(ctx, address) },
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
