@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -157,9 +158,11 @@ type operation struct {
 	restore bool
 	name    string
 	lock    *lock
-	start   time.Time
-	steps   []Step
-	resumed bool // it came after one that was interrupted
+	// signature is how the journal names it.
+	signature string
+	start     time.Time
+	steps     []Step
+	resumed   bool // it came after one that was interrupted
 
 	observed Observation // that the steps were planned from
 
@@ -271,7 +274,8 @@ func (o *operation) run(ctx context.Context, steps []Step) error {
 	for i, step := range steps {
 		lines[i] = fmt.Sprintf("node %s: %s", step.Node, step.Kind)
 	}
-	if err := o.lock.record(entry{Operation: holder(o.name), Steps: lines}); err != nil {
+	o.signature = holder(o.name)
+	if err := o.lock.record(entry{Operation: o.signature, Steps: lines}); err != nil {
 		return err
 	}
 	for first := 0; first < len(steps); {
@@ -348,18 +352,20 @@ func (o *operation) runGroup(ctx context.Context, first, last int) *StepError {
 		atOnce = max(1, o.options.Settings.KubeletRestarts)
 	}
 	failures := make([]*StepError, last+1)
+	var failed atomic.Bool
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for i := first; i <= last; i++ {
+		// Those that run come to their end, lest they be undone half way; those that wait would be for nothing.
 		group.Go(func() error {
+			if failed.Load() {
+				return nil
+			}
 			if failures[i] = o.runStep(ctx, i); failures[i] != nil {
-				return failures[i]
+				failed.Store(true)
 			}
 			return nil
 		})
-		if atOnce == 1 && group.Wait() != nil {
-			break
-		}
 	}
 	_ = group.Wait()
 	for _, failure := range failures {
@@ -464,9 +470,16 @@ func (o *operation) keepLock(ctx context.Context) error {
 		if _, locked := errors.AsType[*LockedError](err); locked {
 			return wait.Final(err)
 		}
-		if err == nil {
-			o.lock = again
+		if err != nil {
+			return err
 		}
-		return err
+		o.lock = again
+		if left := parseJournal(again.journal); left == nil || left.Operation != o.signature {
+			return wait.Final(errTakenOver)
+		}
+		return nil
 	})
 }
+
+// errTakenOver says that another apply went on while this one had lost its lock, so that what it did is not there to undo.
+var errTakenOver = errors.New("another apply or restore ended what this one had begun, while its nodes could not be reached")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"slices"
@@ -155,11 +156,18 @@ func (s *swap) startTrial(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.setGuard(ctx) })
 	group.Go(func() error {
-		args := []string{"mv", "-f", "--", trialStaging, trialFile}
-		_, err := s.trial.node.Run(ctx, cluster.Command{Args: args})
-		return err
+		return duringSwap(ctx, s.trial.node, nil, "mv", "-f", "--", trialStaging, trialFile)
 	})
 	return group.Wait()
+}
+
+// duringSwap runs a command on the node unless the swap has ended. Whoever ends a swap whose provider was killed may be
+// faster than a command of that provider's which goes on by itself, and what such a command did late nobody would take back.
+func duringSwap(ctx context.Context, node Node, stdin io.Reader, command ...string) error {
+	script := `[ -e "$1" ] || { echo "the swap on this node has ended" >&2; exit 1; }; shift; exec "$@"`
+	args := append([]string{"flock", installLock, "sh", "-c", script, "sh", previousStaging}, command...)
+	_, err := node.Run(ctx, cluster.Command{Args: args, Stdin: stdin})
+	return err
 }
 
 func (s *swap) proveTrial(ctx context.Context) error { return s.prove(ctx, s.trial, trialFile) }
@@ -242,28 +250,36 @@ const reachLimit = time.Minute
 func waitReaches(
 	ctx context.Context, target Target, client apiClient, server instance, ready *atomic.Pointer[time.Time],
 ) error {
+	// All nodes together are looked at as often as one would be: each look takes from clients what an apiserver needs to start.
+	r := reach{client: client, server: server, ready: ready, every: proofPause * time.Duration(len(target.Nodes))}
 	var group errgroup.Group // without a context of its own: each node may say what is wrong with it
 	for _, peer := range target.Nodes {
-		group.Go(func() error { return waitReach(ctx, client, server, peer, ready) })
+		group.Go(func() error { return r.wait(ctx, peer) })
 	}
 	return group.Wait()
 }
 
-func waitReach(ctx context.Context, client apiClient, server instance, peer Node, ready *atomic.Pointer[time.Time]) error {
-	what := fmt.Sprintf("%s on node %s to reach the kubelet of node %s", server.container, server.node.Name(), peer.Name())
-	options := wait.Options{Limit: startLimit + reachLimit, Every: proofPause}
-	// Each look at what is known would take from clients the time that an apiserver needs to start.
-	reached := false
-	return wait.Until(ctx, what, options, func(ctx context.Context) error {
+// reach is how an instance's way to kubelets is looked at.
+type reach struct {
+	client apiClient
+	server instance
+	ready  *atomic.Pointer[time.Time] // when it was, once it is
+	every  time.Duration
+}
+
+func (r reach) wait(ctx context.Context, peer Node) error {
+	what := fmt.Sprintf("%s on node %s to reach the kubelet of node %s", r.server.container, r.server.node.Name(), peer.Name())
+	reached := false // what is known isn't looked at again
+	return wait.Until(ctx, what, wait.Options{Limit: startLimit + reachLimit, Every: r.every}, func(ctx context.Context) error {
 		var err error
 		if !reached {
-			err = checkProxy(ctx, client, server, peer)
+			err = checkProxy(ctx, r.client, r.server, peer)
 			reached = err == nil
 		}
 		if err == nil {
-			err = checkStreams(ctx, client, server, peer)
+			err = checkStreams(ctx, r.client, r.server, peer)
 		}
-		since := ready.Load()
+		since := r.ready.Load()
 		late := since != nil && time.Since(*since) > reachLimit
 		if err != nil && (late || strings.Contains(err.Error(), "tls: failed to verify certificate")) {
 			return wait.Final(err)

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 )
 
 // trafficTable is the nftables table that sends new connections to a trial.
@@ -124,7 +122,7 @@ func (s *swap) endpointsOf(ctx context.Context) ([]endpoint, error) {
 
 func moveTraffic(ctx context.Context, node Node, endpoints []endpoint, port string) error {
 	rules := strings.NewReader(trafficRules(endpoints, port))
-	if _, err := node.Run(ctx, cluster.Command{Args: []string{"nft", "-f", "-"}, Stdin: rules}); err != nil {
+	if err := duringSwap(ctx, node, rules, "nft", "-f", "-"); err != nil {
 		return fmt.Errorf("sending new connections to port %s: %w", port, err)
 	}
 	return nil
@@ -132,11 +130,9 @@ func moveTraffic(ctx context.Context, node Node, endpoints []endpoint, port stri
 
 // moveTrafficBack has new connections go to where they are for again. The table stays until the trial has ended.
 func moveTrafficBack(ctx context.Context, node Node) error {
-	script := `! nft list table inet "$1" >/dev/null 2>&1 || nft -f -`
-	command := cluster.Command{
-		Args: []string{"sh", "-c", script, "sh", trafficTable}, Stdin: strings.NewReader(backRules()),
-	}
-	if _, err := node.Run(ctx, command); err != nil {
+	script := `! nft list table inet "$1" >/dev/null 2>&1 || exec nft -f -`
+	rules := strings.NewReader(backRules())
+	if err := duringSwap(ctx, node, rules, "sh", "-c", script, "sh", trafficTable); err != nil {
 		return fmt.Errorf("sending new connections back: %w", err)
 	}
 	return nil
