@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,6 +53,7 @@ func TestAccANodesKubeletHasItsOwnSettingsAndWhatKubecommDoesNotChangeIsFound(t 
 			{
 				PreConfig: func() {
 					lab.isUntouched()
+					lab.rejoinWorker() // as later steps do: kubeadm's join leaves other files than kind's
 					before = lab.configuration()
 				},
 				Config: config(nodes(worker)),
@@ -106,8 +108,34 @@ func TestAccANodesKubeletHasItsOwnSettingsAndWhatKubecommDoesNotChangeIsFound(t 
 			},
 			{Config: config(nodes(worker))},
 			{Config: made, Check: lab.checkConfiguration(&before)},
-		}, lab.findingSteps(made)...),
+		}, slices.Concat(lab.restrictedSteps(made, &before), lab.findingSteps(made))...),
 	})
+}
+
+// restrictedSteps apply the strictest profile as it is. A node joins meanwhile by a token, for which anyone has to be able to
+// read who the cluster is.
+func (l hardeningLab) restrictedSteps(made string, before *string) []resource.TestStep {
+	config := made + "resource \"kubecomm_hardening\" \"test\" {\n  cluster = kubecomm_kind_cluster.test.name\n  profile = \"restricted\"\n}\n"
+	effective := func(name, value string) statecheck.StateCheck {
+		return holds(at("effective", name), knownvalue.StringExact(value))
+	}
+	return []resource.TestStep{
+		{
+			Config: config,
+			ConfigStateChecks: []statecheck.StateCheck{
+				effective("apiserver.tls_min_version", newVersion), effective("kubelet.tls_min_version", newVersion),
+				effective("apiserver.service_account_max_token_expiration", "24h"),
+			},
+		},
+		{
+			PreConfig: l.rejoinWorker,
+			Config:    config,
+			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+				plancheck.ExpectResourceAction(hardeningAddress, plancheck.ResourceActionUpdate), // it serves a certificate of its own
+			}},
+		},
+		{Config: made, Check: l.checkConfiguration(before)},
+	}
 }
 
 // isUntouched sees that no apply has begun on the cluster.
