@@ -208,8 +208,8 @@ func hardenedNodesSchema() schema.Attribute {
 							Computed:            true,
 						},
 						"renew_after": schema.StringAttribute{
-							MarkdownDescription: "From when on a plan renews it, in RFC 3339. Null where the kubelet renews it " +
-								"by itself.",
+							MarkdownDescription: "When two thirds of its life are over, in RFC 3339. From then on a plan renews " +
+								"it, unless it is one that you provide. Null where the kubelet renews it by itself.",
 							Computed: true,
 						},
 					},
