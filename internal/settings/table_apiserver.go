@@ -32,6 +32,7 @@ func apiserverTable() []Setting {
 			Protects:    "apiserver → kubelet, from what a stolen client certificate is good for",
 			TakesEffect: identifies,
 			Form:        Text,
+			CIS:         []string{"1.2.4"},
 			check:       oneOf(string(KubeadmIdentity), string(KubeletAPIAdmin), string(CustomIdentity)),
 			Baseline:    Value{string(KubeletAPIAdmin)},
 		},

@@ -64,7 +64,7 @@ func documentTable() []Setting {
 			TakesEffect: swaps,
 			Document:    clientCAFlag,
 			Form:        Certificates,
-			CIS:         []string{"1.2.26"},
+			CIS:         []string{"1.2.25"},
 			check:       checkBundle("it is empty, and would exclude every client"),
 		},
 	}

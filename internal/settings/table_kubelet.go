@@ -10,14 +10,14 @@ func kubeletTable() []Setting {
 			Meaning: "Where kubelets get their serving certificates from. `dedicated_ca`: from a CA that kubecomm makes " +
 				"for this purpose alone and whose key exists on control-plane nodes only, or with `kubelet_serving_ca`, from a " +
 				"CA of your own; kubecomm issues them, and renews them when it is applied. `csr`: from the CA that kubecomm " +
-				"makes, but kubelets request them by `serverTLSBootstrap`, and renew them by themselves; the controller manager " +
-				"signs, and what is signed is approved on control planes by a small program of kubecomm's, which compares each " +
-				"request with the addresses that the container engine gave the node. `provided`: you make them, for each node, " +
-				"and declare them in `kubelet_serving_certificates`.",
+				"makes, but kubelets request them by `serverTLSBootstrap`, and renew them by themselves, as CIS 1.3.6 and 4.2.11 " +
+				"have it; the controller manager signs, and what is signed is approved on control planes by a small program of " +
+				"kubecomm's, which compares each request with the addresses that the container engine gave the node. `provided`: " +
+				"you make them, for each node, and declare them in `kubelet_serving_certificates`.",
 			Protects:    "apiserver → kubelet",
 			TakesEffect: requests,
 			Form:        Text,
-			CIS:         []string{"4.2.9"},
+			CIS:         []string{"1.3.6", "4.2.9", "4.2.11"},
 			Baseline:    Value{string(defaults.ServingSource)},
 		},
 		{
