@@ -34,6 +34,8 @@ func ownTable() []Setting {
 				"kubecomm renews what the CA issues, and not the CA.",
 			Protects:    "apiserver → kubelet",
 			TakesEffect: rotates,
+			lives:       "`kubelet-serving-own-ca.crt` on every control plane, what apiservers verify kubelets with, and kubelets' certificates",
+			observed:    "that file, the CAs that apiservers trust, and the certificate that each kubelet shows to a TLS client",
 			Default:     declaredAsBefore,
 		},
 		{
@@ -41,7 +43,9 @@ func ownTable() []Setting {
 			Meaning: "The CA's private key, in PEM and not encrypted. It is needed in every configuration that has the " +
 				"certificate, except with `source = \"provided\"`, and is used where Terraform runs, to sign: no node gets it. " +
 				keyNeverStored,
-			Default: declaredAsBefore,
+			lives:    "in Terraform's configuration alone",
+			observed: "nothing: only what was signed with it can be seen",
+			Default:  declaredAsBefore,
 		},
 		{
 			Name: NameProvided,
@@ -49,12 +53,16 @@ func ownTable() []Setting {
 				"be for servers, be valid and name every address of the node. To renew it is yours.",
 			Protects:    "apiserver → kubelet",
 			TakesEffect: reloads,
+			lives:       servesBy,
+			observed:    servesSeenBy,
 			Default:     declaredAsBefore,
 		},
 		{
-			Name:    NameProvidedKey,
-			Meaning: "The certificate's private key, in PEM and not encrypted. No other node gets it. " + keyNeverStored,
-			Default: declaredAsBefore,
+			Name:     NameProvidedKey,
+			Meaning:  "The certificate's private key, in PEM and not encrypted. No other node gets it. " + keyNeverStored,
+			lives:    servesBy,
+			observed: "whether the kubelet serves the certificate, which it can't without the key",
+			Default:  declaredAsBefore,
 		},
 	}
 }

@@ -145,6 +145,9 @@ type Setting struct {
 	// Baseline and Restricted are what the profiles say; nothing in Restricted stands for what is in Baseline.
 	Baseline, Restricted Value
 
+	// lives and observed are what the methods of those names return where neither a flag, nor a field, nor a document says it.
+	lives, observed string
+
 	check checkFunc // nil if every value will do
 	// canonicalObject returns the one spelling of an element of a setting whose form is Objects.
 	canonicalObject func(string) string

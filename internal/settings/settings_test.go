@@ -53,6 +53,11 @@ func TestEverySettingIsDescribed(t *testing.T) {
 	for _, setting := range Table() {
 		require.NotEmpty(t, setting.Meaning, setting.Name)
 		require.Equal(t, setting.Name, setting.Group()+"."+setting.Attribute())
+		require.NotEmpty(t, setting.Lives(), setting.Name)
+		require.NotEmpty(t, setting.Observed(), setting.Name)
+		managed := setting.Flag+setting.Field+setting.Document != ""
+		require.Equal(t, managed, setting.lives+setting.observed == "", "%s: what says it once is enough", setting.Name)
+		require.Contains(t, setting.Lives(), setting.Flag+setting.Field+setting.Document, setting.Name)
 		declarable := setting.Form != 0
 		require.Equal(t, declarable, setting.Default == "", "%s: what isn't declared is as the profile says, or as before", setting.Name)
 		require.Equal(t, setting.Flag != "", setting.Component != "", setting.Name)
@@ -68,6 +73,10 @@ func TestEverySettingIsDescribed(t *testing.T) {
 		". CIS 1.12: 4.2.12. Default: what was there before kubecomm.")
 	require.Contains(t, Describe("kubelet.max_parallel_restarts"), "at once. Default: `3`.")
 	require.Contains(t, Describe("apiserver.tls_min_version"), "Default: `VersionTLS13` in profile `restricted`; otherwise what was there")
+	require.Contains(t, named(t, "etcd.tls_min_version").Lives(), "`--tls-min-version` of `etcd`")
+	require.Contains(t, named(t, "kubelet.anonymous").Lives(), "ConfigMap `kubelet-config`")
+	require.Contains(t, named(t, "apiserver.jwt_issuers").Lives(), "`authentication-*.yaml` on every control plane")
+	require.Contains(t, named(t, NameKubeletClientCA).Lives(), "`kubelet-client-ca-*.crt` on every node")
 	require.Contains(t, Sources(), string(Defaults().ServingSource))
 	_, err := ParseValidity(FormatValidity(Defaults().ServingValidity))
 	require.NoError(t, err)

@@ -1,5 +1,16 @@
 package settings
 
+// Where apiservers' side of the way to kubelets is found, and what tells how it stands.
+const (
+	verifiesBy = "`--kubelet-certificate-authority` of `kube-apiserver`: in its manifest on every control plane, with the file " +
+		"of certificates, `kubelet-ca-*.crt`, that it names there"
+	verifiesSeenBy = "the command line of the running process, the manifest that the next one will have, and the certificates " +
+		"in the file"
+	identifiesBy = "the certificate and the key `/etc/kubernetes/pki/apiserver-kubelet-client.*` on every control plane, and " +
+		"ClusterRoleBinding `kubeadm:apiserver-kubelet-client`, or of a custom identity `kubecomm:apiserver-kubelet-client`"
+	identifiesSeenBy = "whom the certificate names, whether kubelets accept it, and which ClusterRoles are bound to that user"
+)
+
 func apiserverTable() []Setting {
 	return []Setting{
 		{
@@ -8,6 +19,8 @@ func apiserverTable() []Setting {
 				"`--kubelet-certificate-authority`.",
 			Protects:    "apiserver → kubelet: logs, exec, attach, port-forward and the node proxy",
 			TakesEffect: swaps,
+			lives:       verifiesBy,
+			observed:    verifiesSeenBy,
 			Form:        Switch,
 			CIS:         []string{"1.2.5"},
 			Baseline:    Value{"true"},
@@ -18,6 +31,8 @@ func apiserverTable() []Setting {
 				"them can issue what passes for any kubelet.",
 			Protects:    "apiserver → kubelet",
 			TakesEffect: swaps,
+			lives:       verifiesBy,
+			observed:    verifiesSeenBy,
 			Form:        Certificates,
 			check:       checkBundle("it is empty; leave it out, or name a CA"),
 		},
@@ -31,6 +46,8 @@ func apiserverTable() []Setting {
 				"`cluster_admin`, `unbound` (nothing lets it in), `refused` (expired, or of another CA) or `unknown`.",
 			Protects:    "apiserver → kubelet, from what a stolen client certificate is good for",
 			TakesEffect: identifies,
+			lives:       identifiesBy,
+			observed:    identifiesSeenBy,
 			Form:        Text,
 			CIS:         []string{"1.2.4"},
 			check:       oneOf(string(KubeadmIdentity), string(KubeletAPIAdmin), string(CustomIdentity)),
@@ -43,6 +60,8 @@ func apiserverTable() []Setting {
 				"`nodes/proxy`, or kubelets would refuse logs and exec.",
 			Protects:    "apiserver → kubelet, from what a stolen client certificate is good for",
 			TakesEffect: identifies,
+			lives:       "ClusterRoleBinding `kubecomm:apiserver-kubelet-client`",
+			observed:    identifiesSeenBy,
 			Form:        Text,
 			check:       checkNotEmpty,
 		},

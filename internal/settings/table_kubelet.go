@@ -2,6 +2,12 @@ package settings
 
 import "fmt"
 
+// Where serving certificates are found, and what tells how they stand.
+const (
+	servesBy     = "kubelets' certificate and key under `/var/lib/kubelet/pki` on every node"
+	servesSeenBy = "the certificate that each kubelet shows to a TLS client, and its files"
+)
+
 func kubeletTable() []Setting {
 	defaults := Defaults()
 	return []Setting{
@@ -16,6 +22,8 @@ func kubeletTable() []Setting {
 				"you make them, for each node, and declare them in `kubelet_serving_certificates`.",
 			Protects:    "apiserver → kubelet",
 			TakesEffect: requests,
+			lives:       servesBy + "; with `csr` also `serverTLSBootstrap` of their configuration, and what approves and signs",
+			observed:    servesSeenBy,
 			Form:        Text,
 			CIS:         []string{"1.3.6", "4.2.9", "4.2.11"},
 			Baseline:    Value{string(defaults.ServingSource)},
@@ -27,6 +35,8 @@ func kubeletTable() []Setting {
 				"manager's `--cluster-signing-duration` says how long.",
 			Protects:    "apiserver → kubelet",
 			TakesEffect: reloads,
+			lives:       servesBy,
+			observed:    servesSeenBy,
 			Default:     FormatValidity(defaults.ServingValidity),
 		},
 		{
@@ -38,6 +48,8 @@ func kubeletTable() []Setting {
 				"leave it out changes nothing.",
 			Protects:    "apiserver → kubelet",
 			TakesEffect: rotates,
+			lives:       "the certificate of kubecomm's CA on every control plane, as its subject's serial number",
+			observed:    "that certificate",
 			Default:     "null",
 		},
 		{
@@ -173,7 +185,9 @@ func kubeletTable() []Setting {
 			Name: "kubelet.max_parallel_restarts",
 			Meaning: "How many kubelets may be restarted at once, where a change restarts kubelets. The first restart is " +
 				"made alone, to show that the configuration works at all; then as many at once.",
-			Default: fmt.Sprint(defaults.KubeletRestarts),
+			lives:    "in Terraform's configuration alone: it says how an apply goes on, and not how a cluster is",
+			observed: "nothing on nodes; drift there is none",
+			Default:  fmt.Sprint(defaults.KubeletRestarts),
 		},
 	}
 }

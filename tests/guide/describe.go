@@ -19,7 +19,6 @@ type group struct {
 type described struct {
 	settings.Setting
 
-	In         string // the flag or field that it becomes; empty if none by itself
 	Since      string
 	CIS        string
 	Baseline   string
@@ -55,7 +54,7 @@ func describe(table []settings.Setting) ([]group, error) {
 
 func describeOne(setting settings.Setting) (described, error) {
 	d := described{
-		Setting: setting, In: in(setting), Since: "every version", CIS: orNothing(strings.Join(setting.CIS, ", ")),
+		Setting: setting, Since: "every version", CIS: orNothing(strings.Join(setting.CIS, ", ")),
 		Baseline: says(settings.Baseline, setting), Restricted: says(settings.Restricted, setting), Tests: others[setting.Name],
 	}
 	if setting.Since != 0 {
@@ -80,20 +79,6 @@ func describeOne(setting settings.Setting) (described, error) {
 		return d, fmt.Errorf("%s has neither a behavioural pair nor a reason why not", setting.Name)
 	}
 	return d, nil
-}
-
-func in(setting settings.Setting) string {
-	switch {
-	case setting.Flag != "":
-		return fmt.Sprintf("`--%s` of `%s`", setting.Flag, setting.Component)
-	case slices.Contains(settings.KubeletDocumentFields(), setting.Document):
-		return fmt.Sprintf("the file that `%s` of kubelets' configuration names", setting.Document)
-	case setting.Document != "":
-		return fmt.Sprintf("part of the file that `--%s` of `%s` names", setting.Document, settings.APIServer)
-	case setting.Field != "":
-		return fmt.Sprintf("`%s` of kubelets' configuration", setting.Field)
-	}
-	return ""
 }
 
 // says is what a profile says, or for what no profile speaks of, the default.
