@@ -174,6 +174,7 @@ func (s *suite) twoApplies(ctx context.Context, t *testing.T) {
 	requests := s.ask(ctx, t)
 	first := s.start(ctx, t, order{Settings: everything()})
 	first.reach(ctx, t, begins(apply.ReplaceAPIServer, provingTrial))
+	s.requireSwap(ctx, t, s.controlPlane())
 	whose := "an apply by process " + strconv.Itoa(first.pid()) + " on "
 
 	var told heard

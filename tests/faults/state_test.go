@@ -39,8 +39,22 @@ func (s *suite) readFiles(ctx context.Context, t *testing.T) files {
 	return found
 }
 
+// guardScript finds the admission policy that a swap has, and its binding: left behind, they would have the apiserver refuse
+// what it does itself when it ends. Where nobody can be asked, that counts as found.
+const guardScript = `[ ! -e /etc/kubernetes/admin.conf ] || {
+  kubectl --kubeconfig /etc/kubernetes/admin.conf get --output name \
+    validatingadmissionpolicies,validatingadmissionpolicybindings || echo 'whether kubecomm left a policy: not known'
+} | grep kubecomm
+`
+
+// The guard, as guardScript tells of it.
+const (
+	guard        = "validatingadmissionpolicy.admissionregistration.k8s.io/kubecomm-swap-keeps-kubernetes-endpoints\n"
+	guardBinding = "validatingadmissionpolicybinding.admissionregistration.k8s.io/kubecomm-swap-keeps-kubernetes-endpoints\n"
+)
+
 // tracesScript finds what only kubecomm makes.
-const tracesScript = `find /etc/kubernetes -path '*kubecomm*'
+const tracesScript = guardScript + `find /etc/kubernetes -path '*kubecomm*'
 find /var/lib/kubelet -maxdepth 2 '(' -name '*kubecomm*' -o -name 'kubelet-server-*' ')'
 find /etc/systemd/system /opt /var/lib/private -name 'kubecomm-approver*' -o -path /opt/kubecomm
 systemctl list-units --all --no-legend 'kubecomm-approver*'
@@ -61,8 +75,8 @@ func (s *suite) requireStock(ctx context.Context, t *testing.T) {
 }
 
 // trialScript finds what is there during a swap alone.
-const trialScript = `find /etc/kubernetes/manifests /etc/kubernetes/kubecomm -name '*next*' -o -name swap -o -name undo \
-  -o -name journal 2>/dev/null
+const trialScript = guardScript + `find /etc/kubernetes/manifests /etc/kubernetes/kubecomm -name "*next*" -o -name swap \
+  -o -name undo -o -name journal 2>/dev/null
 find /run -maxdepth 1 -name kubecomm.lock
 nft list tables | grep kubecomm
 crictl --timeout 30s ps --name kube-apiserver-next | tail -n +2`
@@ -87,6 +101,17 @@ func (s *suite) requireTraces(ctx context.Context, t *testing.T) {
 	t.Helper()
 	for _, node := range s.cluster.Nodes() {
 		assert.Contains(t, run(ctx, t, node, tracesScript+"; true"), "/etc/kubernetes/kubecomm\n", node.Name())
+	}
+}
+
+// requireSwap proves, in the middle of a swap, that requireNothing can fail.
+func (s *suite) requireSwap(ctx context.Context, t *testing.T, node *cluster.Node) {
+	t.Helper()
+	for _, script := range []string{tracesScript, trialScript} {
+		found := run(ctx, t, node, script+"; true")
+		for _, trace := range []string{guard, guardBinding, "/run/kubecomm.lock\n"} {
+			assert.Contains(t, found, trace)
+		}
 	}
 }
 
