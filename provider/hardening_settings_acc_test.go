@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,7 +108,15 @@ func TestAccEverySettingIsAppliedRepairedAndReverted(t *testing.T) {
 		},
 		CheckDestroy: lab.checkConfiguration(&before),
 		Steps: []resource.TestStep{
-			{Config: config(first), ConfigStateChecks: shown(first)},
+			{
+				PreConfig:   func() { lab.onWorker("cp /kind/version /kind/true-version && echo v1.33.9 >/kind/version") },
+				Config:      config(first),
+				ExpectError: regexp.MustCompile(`it\s+runs\s+Kubernetes\s+1\.33,\s+and\s+1\.34\s+is\s+the\s+oldest`),
+			},
+			{
+				PreConfig: func() { lab.onWorker("mv /kind/true-version /kind/version") },
+				Config:    config(first), ConfigStateChecks: shown(first),
+			},
 			{
 				PreConfig: func() {
 					lab.hasSettings(first)

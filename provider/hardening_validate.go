@@ -2,8 +2,10 @@ package provider
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
@@ -40,16 +42,20 @@ func (r *hardening) ValidateConfig(
 func (r *hardening) checkVersion(
 	ctx context.Context, name string, values map[string]settings.Value, overrides settings.Overrides,
 ) diag.Diagnostics {
-	if !settings.VersionMatters(values) && !overrides.VersionMatters() {
-		return nil
-	}
 	opened, err := r.engine.Open(ctx, name)
 	if err != nil {
 		return nil // what is wrong with the cluster is told elsewhere, and one that is still to be made is no error
 	}
 	minor, err := opened.KubernetesMinor(ctx)
-	if err != nil {
+	switch {
+	case err != nil && !settings.VersionMatters(values) && !overrides.VersionMatters():
+		return nil
+	case err != nil:
 		return diag.Diagnostics{hardeningFailed("reading the version of Kubernetes", name, err)}
+	}
+	if err := settings.CheckCluster(minor); err != nil {
+		return diag.Diagnostics{diag.NewAttributeErrorDiagnostic(path.Root("cluster"), "Unsupported version of Kubernetes",
+			fmt.Sprintf("Cluster %q can't be hardened: %s. Upgrade it, or name another cluster.", name, err))}
 	}
 	const why = "This cluster can't have it: "
 	return append(

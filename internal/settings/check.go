@@ -63,6 +63,18 @@ func CheckTime(declared map[string]Value, now time.Time) []Problem {
 	return problems
 }
 
+// OldestMinor is the oldest minor version of Kubernetes 1 that kubecomm knows: the first with version v1 of
+// AuthenticationConfiguration, and the oldest that it is tested with.
+const OldestMinor = 34
+
+// CheckCluster refuses clusters of a minor version of Kubernetes 1 that isn't known to take what settings become.
+func CheckCluster(minor uint) error {
+	if minor < OldestMinor {
+		return fmt.Errorf("it runs Kubernetes 1.%d, and 1.%d is the oldest that kubecomm knows", minor, OldestMinor)
+	}
+	return nil
+}
+
 // VersionMatters reports whether not every version of Kubernetes has all that is declared.
 func VersionMatters(declared map[string]Value) bool { return len(CheckVersion(declared, 0)) > 0 }
 

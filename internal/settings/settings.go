@@ -140,7 +140,7 @@ type Setting struct {
 	Document string
 	Form     Form     // of settings that become a flag, a field or a part of a file
 	Members  []Member // of a setting whose form is Objects
-	Since    uint     // the first minor version of Kubernetes 1 that has it; 0 for all that kubecomm knows
+	Since    uint     // the first minor version of Kubernetes 1 that has it; 0 for OldestMinor
 	CIS      []string // the recommendations of the CIS Kubernetes Benchmark 1.12 that it answers
 	// Baseline and Restricted are what the profiles say; nothing in Restricted stands for what is in Baseline.
 	Baseline, Restricted Value

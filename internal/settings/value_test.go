@@ -312,6 +312,14 @@ func TestWhatAVersionLacksIsRefused(t *testing.T) {
 	require.EqualError(t, problems[0].Err, "the cluster runs Kubernetes 1.35, and 1.36 is the first that has it; leave it out")
 }
 
+func TestAClusterOlderThanWhatIsKnownIsRefused(t *testing.T) {
+	require.NoError(t, CheckCluster(OldestMinor))
+	require.EqualError(t, CheckCluster(OldestMinor-1), "it runs Kubernetes 1.33, and 1.34 is the oldest that kubecomm knows")
+	for _, setting := range Table() {
+		require.True(t, setting.Since == 0 || setting.Since > OldestMinor, "%s: every known version has it", setting.Name)
+	}
+}
+
 // Go's own server is the one that apiservers and kubelets have: what we say of it is asked of it.
 func TestGosServerInsistsOnASuiteForHTTP2AsWeDo(t *testing.T) {
 	certificate := httptest.NewUnstartedServer(nil)

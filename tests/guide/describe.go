@@ -54,11 +54,8 @@ func describe(table []settings.Setting) ([]group, error) {
 
 func describeOne(setting settings.Setting) (described, error) {
 	d := described{
-		Setting: setting, Since: "every version", CIS: orNothing(strings.Join(setting.CIS, ", ")),
+		Setting: setting, Since: fmt.Sprintf("1.%d and later", max(setting.Since, settings.OldestMinor)), CIS: orNothing(strings.Join(setting.CIS, ", ")),
 		Baseline: says(settings.Baseline, setting), Restricted: says(settings.Restricted, setting), Tests: others[setting.Name],
-	}
-	if setting.Since != 0 {
-		d.Since = fmt.Sprintf("1.%d and later", setting.Since)
 	}
 	if setting.Flag == "" && setting.Field == "" && setting.Document == "" {
 		if len(d.Tests) == 0 {
