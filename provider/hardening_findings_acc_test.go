@@ -64,6 +64,8 @@ check "nothing_was_found" {
 				finding("etcd → etcd", "etcd"+node,
 					"--peer-client-cert-auth isn't on: that clients need a certificate hangs on --peer-trusted-ca-file alone"),
 				finding("kubelet → apiserver", "/etc/kubernetes/kubelet.conf"+node, "insecure-skip-tls-verify is on: any server is believed"),
+				finding("kubelet → apiserver", "/etc/kubernetes/kubelet.conf on "+l.name+"-worker",
+					"insecure-skip-tls-verify is on: any server is believed"),
 				finding("scheduler → apiserver", "/etc/kubernetes/scheduler.conf"+node,
 					"it trusts the CA CN=front-proxy-ca with the SHA-256 fingerprint [0-9a-f]{64}, which isn't the cluster's CA"),
 				finding("scheduler → apiserver", "/etc/kubernetes/scheduler.conf"+node, `its server is "http://.*", which isn't https`),
@@ -96,11 +98,17 @@ for field in client-certificate-data client-key-data; do
   sed -i "s|^.*$field:.*|$(grep $field: scheduler.conf)|" controller-manager.conf
 done
 sed -i "s|certificate-authority-data:.*|certificate-authority-data: $other|; s|server: https:|server: http:|" scheduler.conf
-sed -i 's|certificate-authority-data:.*|insecure-skip-tls-verify: true|' kubelet.conf`)
+` + unverified)
+	l.onWorker("cd /etc/kubernetes; mkdir spoilt; cp -a kubelet.conf spoilt/\n" + unverified)
 }
 
+// unverified has a kubelet believe any server, once it starts again.
+const unverified = `sed -i 's|certificate-authority-data:.*|insecure-skip-tls-verify: true|' kubelet.conf`
+
 func (l hardeningLab) mendKubeconfigs() {
-	l.onControlPlane(`cd /etc/kubernetes && mv spoilt/* . && rmdir spoilt`)
+	const mend = `cd /etc/kubernetes && mv spoilt/* . && rmdir spoilt`
+	l.onControlPlane(mend)
+	l.onWorker(mend)
 }
 
 // letAnyoneIntoEtcd edits the manifests as an administrator would, and waits until what is in them runs.

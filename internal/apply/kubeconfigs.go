@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"strings"
 
@@ -66,10 +67,14 @@ func parseKubeconfigLine(fields []string) (findings.Kubeconfig, bool) {
 func (o Observation) Findings() []findings.Finding {
 	var found []findings.Finding
 	apiservers := []string{kubeadmClientUser, customClient}
+	var cas []*x509.Certificate // of the cluster
 	for _, node := range o.Nodes {
 		server := node.APIServer
 		if server == nil {
 			continue
+		}
+		if cas == nil {
+			cas = server.Client.CAs
 		}
 		if server.Client.Certificate != nil {
 			apiservers = append(apiservers, server.Client.Certificate.Subject.CommonName)
@@ -78,9 +83,9 @@ func (o Observation) Findings() []findings.Finding {
 		if etcd := node.component(settings.Etcd); etcd != nil {
 			found = append(found, findings.Etcd(node.Name, etcd.Running)...)
 		}
-		found = append(found, findings.Kubeconfigs(node.Kubeconfigs, findings.Cluster{
-			Node: node.Name, CAs: server.Client.CAs, Time: o.Time,
-		})...)
+	}
+	for _, node := range o.Nodes {
+		found = append(found, findings.Kubeconfigs(node.Kubeconfigs, findings.Cluster{Node: node.Name, CAs: cas, Time: o.Time})...)
 	}
 	if o.Policy != nil {
 		found = append(found, findings.NodeProxy(o.Policy, apiservers)...)

@@ -39,7 +39,7 @@ type NodeObservation struct {
 	APIServer *APIServerObservation // control planes only
 	// Others are the control plane's other components; not there on workers.
 	Others map[settings.Component]*ComponentObservation
-	// Kubeconfigs are those of a control plane; nil if they could not be looked at.
+	// Kubeconfigs are those of the components on it; nil if they could not be looked at.
 	Kubeconfigs []findings.Kubeconfig
 	// Approver is who approves what kubelets request; of control planes only.
 	Approver ApproverObservation

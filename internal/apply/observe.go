@@ -73,6 +73,10 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 		observed := &observation.Nodes[i]
 		*observed = NodeObservation{Name: node.Name(), Role: node.Role(), Addresses: node.Addresses()}
 		group.Go(func() error { return observeKubelet(groupCtx, target, node, observed) })
+		group.Go(func() error {
+			observed.Kubeconfigs = observeKubeconfigs(groupCtx, node)
+			return nil
+		})
 		if node.Role() != cluster.ControlPlane {
 			continue
 		}
@@ -85,10 +89,6 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 			}
 			observed.APIServer.Trust, err = observeTrust(groupCtx, node, observed.APIServer.Running)
 			return err
-		})
-		group.Go(func() error {
-			observed.Kubeconfigs = observeKubeconfigs(groupCtx, node)
-			return nil
 		})
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
 		group.Go(func() (err error) { observed.Approver, err = observeApprover(groupCtx, target, node); return err })

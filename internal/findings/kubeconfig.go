@@ -13,7 +13,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 )
 
-// Kubeconfig is a kubeconfig file of a control plane.
+// Kubeconfig is a kubeconfig file of a component, or of the administrator, on a node.
 type Kubeconfig struct {
 	File string
 	Data []byte // without keys and tokens
