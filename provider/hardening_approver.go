@@ -42,13 +42,16 @@ func approverSchema() schema.Attribute {
 	}
 }
 
-func newApproverModel(found apply.ApproverObservation) approverModel {
+func newApproverModel(found apply.ApproverObservation, access apply.ApproverAccess) approverModel {
 	model := approverModel{Present: found.Present, Active: types.BoolValue(found.Active)}
 	if found.SHA256 != "" {
 		model.SHA256 = types.StringValue(found.SHA256)
 	}
-	if found.Problem != nil {
+	switch {
+	case found.Problem != nil:
 		model.Problem = types.StringValue(found.Problem.Error())
+	case access.Known && access.Problem != "":
+		model.Problem = types.StringValue("it may not do what it is for: " + access.Problem)
 	}
 	return model
 }
@@ -69,6 +72,10 @@ func approverAfter(now types.Object, node string, steps []apply.Step) types.Obje
 		return approverModel{Present: true, Active: types.BoolValue(true), SHA256: types.StringUnknown()}.object()
 	case contains(steps, apply.RemoveApprover, node):
 		return types.ObjectNull(approverAttributes)
+	case contains(steps, apply.AllowApprover, "") && !now.IsNull():
+		attributes := now.Attributes()
+		attributes["problem"] = types.StringNull()
+		return types.ObjectValueMust(approverAttributes, attributes)
 	}
 	return now
 }

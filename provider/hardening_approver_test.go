@@ -47,8 +47,11 @@ func TestABuildWithoutTheProgramIsToldOfOnTheAttributeThatNeedsIt(t *testing.T) 
 }
 
 func TestAnApproverIsShownAsItWasFoundAndAsItWillBe(t *testing.T) {
-	require.Equal(t, types.ObjectNull(approverAttributes), newApproverModel(apply.ApproverObservation{Problem: errors.New("none")}).object())
-	stopped := newApproverModel(apply.ApproverObservation{Present: true, SHA256: "ab", Problem: errors.New("it was stopped")}).object()
+	require.Equal(t, types.ObjectNull(approverAttributes), newApproverModel(
+		apply.ApproverObservation{Problem: errors.New("none")}, apply.ApproverAccess{}).object())
+	forbidden := apply.ApproverAccess{Known: true, Problem: "there is no Role r"}
+	stopped := newApproverModel(
+		apply.ApproverObservation{Present: true, SHA256: "ab", Problem: errors.New("it was stopped")}, forbidden).object()
 	require.Equal(t, types.BoolValue(false), stopped.Attributes()["active"])
 	require.Equal(t, text("it was stopped"), stopped.Attributes()["problem"])
 	require.Equal(t, text("ab"), stopped.Attributes()["sha256"])
@@ -63,6 +66,12 @@ func TestAnApproverIsShownAsItWasFoundAndAsItWillBe(t *testing.T) {
 	require.Equal(t, types.BoolValue(true), installed["active"])
 	require.True(t, installed["problem"].IsNull())
 	require.True(t, installed["sha256"].IsUnknown())
+
+	lacking := newApproverModel(apply.ApproverObservation{Present: true, Active: true}, forbidden).object()
+	require.Equal(t, text("it may not do what it is for: there is no Role r"), lacking.Attributes()["problem"])
+	allowed := approverAfter(lacking, node, []apply.Step{{Kind: apply.AllowApprover, Node: node}}).Attributes()
+	require.Equal(t, types.BoolValue(true), allowed["active"])
+	require.True(t, allowed["problem"].IsNull())
 }
 
 func TestHowLongARequestedCertificateIsValidIsNoDrift(t *testing.T) {

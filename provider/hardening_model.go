@@ -265,7 +265,7 @@ func newHardenedNodeModel(observed apply.Observation, node apply.NodeObservation
 		VerifiesKubelets: types.BoolNull(),
 		Certificate:      newCertificateModel(node.Serving).object(),
 		Client:           types.ObjectNull(clientAttributes),
-		Approver:         newApproverModel(node.Approver).object(),
+		Approver:         newApproverModel(node.Approver, observed.ApproverAccess).object(),
 	}
 	if node.APIServer != nil {
 		model.Client = newClientModel(observed, node.APIServer).object()

@@ -59,17 +59,26 @@ func TestAccKubeletsRequestTheirCertificatesAndAProgramOnTheNodeApproves(t *test
 			before = lab.everything()
 			lab.failLater()
 			require.Equal(t, before, lab.everything())
+			watch = lab.watchStreams()
 		},
 		CheckDestroy: lab.checkEverything(&before),
 		Steps: []resource.TestStep{
 			{Config: config("csr"), ConfigStateChecks: requested()},
 			{
 				PreConfig: func() {
+					watch.end()
 					lab.streams()
 					lab.renews()
 					lab.refusesRogues()
 				},
 				Config: config("csr"), ConfigPlanChecks: nothing, ConfigStateChecks: requested(),
+			},
+			{
+				PreConfig: func() { lab.kubectl("delete role kubecomm:kubelet-serving-approver --namespace kube-system") },
+				Config:    config("csr"),
+				ConfigPlanChecks: updates(changes(approver("problem"),
+					text("it may not do what it is for: there is no Role kubecomm:kubelet-serving-approver"), knownvalue.Null())),
+				ConfigStateChecks: requested(),
 			},
 			{
 				PreConfig: func() {
