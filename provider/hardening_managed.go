@@ -265,16 +265,21 @@ func checkTogether(effective map[string]settings.Value) diag.Diagnostics {
 	return problemsOf(settings.CheckTogether(effective), "Change one of the two: ")
 }
 
+// settingPath is where a setting is in the configuration.
+func settingPath(setting string) path.Path {
+	at := path.Empty()
+	for step := range strings.SplitSeq(setting, ".") {
+		at = at.AtName(step)
+	}
+	return at
+}
+
 // problemsOf shows problems on their attributes. Terraform shows where a top-level attribute is, but not one inside, so
 // that is said.
 func problemsOf(problems []settings.Problem, advice string) diag.Diagnostics {
 	var diags diag.Diagnostics
 	for _, problem := range problems {
-		at := path.Empty()
-		for step := range strings.SplitSeq(problem.Name, ".") {
-			at = at.AtName(step)
-		}
-		diags.AddAttributeError(at, "Invalid value for "+problem.Name, advice+problem.Err.Error()+".")
+		diags.AddAttributeError(settingPath(problem.Name), "Invalid value for "+problem.Name, advice+problem.Err.Error()+".")
 	}
 	return diags
 }

@@ -34,6 +34,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("effective"), plan.Effective)...)
 	name := plan.Cluster.ValueString()
 	effective, _ := plan.effectiveValues()
+	warnJoins(&resp.Diagnostics, effective)
 	overrides, _ := plan.overrides()
 	resp.Diagnostics.Append(r.checkNodes(ctx, name, overrides)...)
 	resp.Diagnostics.Append(r.checkVersion(ctx, name, effective, overrides)...)

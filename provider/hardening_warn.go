@@ -9,12 +9,24 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 func warnUnverified(diags *diag.Diagnostics) {
 	diags.AddAttributeWarning(verifyKubeletsPath, "The apiserver will not verify kubelets",
 		"With verify_kubelets = false, whoever can answer at a node's address can read and inject what passes through "+
 			"logs, exec, attach and port-forward. The kubelets get certificates that other clients can verify.")
+}
+
+// warnJoins tells of what isn't open to everyone, and joining by a token needs.
+func warnJoins(diags *diag.Diagnostics, effective map[string]settings.Value) {
+	needed, setting := settings.ShutOutJoins(effective)
+	if needed == "" {
+		return
+	}
+	diags.AddAttributeWarning(settingPath(setting), "No node can join by a token",
+		"kubeadm join asks without credentials for "+needed+", which "+setting+" doesn't have. Add it where nodes are to join; "+
+			"those that are there aren't concerned.")
 }
 
 const swapNotice = "New requests to the API are answered all the time. Connections that are held open, such as watches, " +

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 func TestAPlanTellsWhatWillRestartAndWhatWillBeReplaced(t *testing.T) {
@@ -59,6 +60,17 @@ func TestAPlanIsSilentOnWhatNobodyNotices(t *testing.T) {
 		require.NotContains(t, diags[0].Detail(), swapNotice, "no apiserver is replaced")
 		require.NotContains(t, diags[0].Detail(), etcdNotice, "etcd stays")
 	}
+}
+
+func TestAPlanTellsThatNoNodeCanJoinByAToken(t *testing.T) {
+	const name = "apiserver.anonymous_paths"
+	var diags diag.Diagnostics
+	warnJoins(&diags, settings.Effective(settings.Restricted, nil))
+	require.Empty(t, diags)
+	warnJoins(&diags, map[string]settings.Value{name: {"/livez", "/readyz", "/healthz"}})
+	require.Len(t, diags, 1)
+	require.Equal(t, name, pathOf(t, diags[0]))
+	require.Contains(t, diags[0].Detail(), "/api/v1/namespaces/kube-public/configmaps/cluster-info")
 }
 
 func TestAPlanTellsThatTheAPIIsAwayWithTheOnlyEtcd(t *testing.T) {

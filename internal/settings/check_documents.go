@@ -19,6 +19,17 @@ func neededPaths() []string { return []string{"/healthz", "/livez", "/readyz"} }
 // cmd/kubeadm/app/discovery/token/token.go).
 const joinPath = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 
+// ShutOutJoins returns the path that nodes can't ask for that are to join by a token, and the name of the setting to blame;
+// both empty if there is none.
+func ShutOutJoins(effective map[string]Value) (path, setting string) {
+	const name = apiserverGroup + "." + attributePaths
+	paths := effective[name]
+	if len(paths) == 0 || slices.Contains(paths, authconfig.EveryPath) || slices.Contains(paths, joinPath) {
+		return "", ""
+	}
+	return joinPath, name
+}
+
 func checkPaths(value Value, _ func(string) Value) error {
 	for i, path := range value {
 		switch {

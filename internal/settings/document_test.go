@@ -64,6 +64,17 @@ func named(t *testing.T, name string) Setting {
 	return Setting{}
 }
 
+func TestPathsThatShutOutJoinsByATokenAreKnown(t *testing.T) {
+	const name = "apiserver.anonymous_paths"
+	path, setting := ShutOutJoins(map[string]Value{name: neededPaths()})
+	require.Equal(t, joinPath, path)
+	require.Equal(t, name, setting)
+	for _, effective := range []map[string]Value{Effective(Restricted, nil), Effective(Baseline, nil), {name: {"*"}}} {
+		path, _ := ShutOutJoins(effective)
+		require.Empty(t, path)
+	}
+}
+
 func TestEveryPartOfAFileIsReadBackFromIt(t *testing.T) {
 	bundle := certificatePEM(t, true) + certificatePEM(t, true)
 	declared := map[string]Value{
