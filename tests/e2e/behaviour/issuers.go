@@ -20,14 +20,16 @@ const (
 	loginPrefix    = "login:"
 )
 
-// Why tokens of an issuer are refused, as apiservers say it to who may review tokens (Kubernetes v1.37.1,
-// staging/src/k8s.io/apiserver/plugin/pkg/authenticator/token/oidc/oidc.go).
+// Why tokens are refused, as apiservers say it to who may review tokens (Kubernetes v1.37.1,
+// staging/src/k8s.io/apiserver/plugin/pkg/authenticator/token/oidc/oidc.go; for the tokens of service accounts,
+// pkg/serviceaccount/claims.go).
 const (
 	wrongAudience  = `oidc: expected audience "kubecomm" got ["somebody"]`
 	isExpired      = "oidc: token is expired"
 	wrongSignature = "failed to verify signature"
 	tooLong        = "an hour at most" // by a rule of the issuer's
 	isRoot         = "nobody is root"  // by another
+	isOver         = "service account token has expired"
 	unauthorized   = "401 Unauthorized"
 )
 
@@ -113,15 +115,23 @@ func (l *Lab) present(ctx context.Context, token string) (string, error) {
 	config := rest.AnonymousClientConfig(l.admin)
 	config.BearerToken = token
 	answer, err := nameOf(ctx, config)
-	if err != nil || answer != unauthorized {
-		return answer, err
+	if err != nil {
+		return "", err
+	}
+	return l.withReason(ctx, token, answer)
+}
+
+// withReason adds to the refusal of a token why it was refused, if that is one of the known reasons.
+func (l *Lab) withReason(ctx context.Context, token, answer string) (string, error) {
+	if answer != unauthorized {
+		return answer, nil
 	}
 	review, err := l.client.AuthenticationV1().TokenReviews().Create(ctx,
 		&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
 	if err != nil {
 		return "", err
 	}
-	for _, reason := range []string{wrongAudience, isExpired, wrongSignature, tooLong, isRoot} {
+	for _, reason := range []string{wrongAudience, isExpired, wrongSignature, tooLong, isRoot, isOver} {
 		if strings.Contains(review.Status.Error, reason) {
 			return answer + " (" + reason + ")", nil
 		}

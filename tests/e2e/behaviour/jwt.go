@@ -36,6 +36,14 @@ func parseClaims(token string) (claims, error) {
 // length is how long the token is good for.
 func (c claims) length() time.Duration { return c.Expiry.Time().Sub(c.IssuedAt.Time()) }
 
+// earlier are the claims of a token that was issued so much earlier.
+func (c claims) earlier(by time.Duration) claims {
+	for _, at := range []**jwt.NumericDate{&c.IssuedAt, &c.NotBefore, &c.Expiry} {
+		*at = jwt.NewNumericDate((*at).Time().Add(-by))
+	}
+	return c
+}
+
 // signingKey is the cluster's own.
 func (l *Lab) signingKey(ctx context.Context) (*rsa.PrivateKey, error) {
 	const path = "/etc/kubernetes/pki/sa.key"

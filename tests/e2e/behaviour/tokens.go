@@ -35,10 +35,15 @@ func tokenPairs() []Pair {
 		},
 		{
 			Setting: "apiserver.service_account_extend_token_expiration",
-			Shows:   "a token that is mounted into a pod is good for an hour, not for a year",
+			Shows:   "a token that is mounted into a pod is good for an hour, not for a year, and refused from then on",
 			Values:  Values{Second: off},
-			Answers: Answers{Before: "8760h0m0s", Second: "1h0m7s"},
-			ask:     measureMountedToken,
+			Answers: Answers{
+				Before: "good for 8760h0m0s, now: " + accepted + ", signed anew: " + accepted +
+					", signed as if that were an hour and five minutes ago: " + accepted,
+				Second: "good for 1h0m7s, now: " + accepted + ", signed anew: " + accepted +
+					", signed as if that were an hour and five minutes ago: " + unauthorized + " (" + isOver + ")",
+			},
+			ask: useMountedToken,
 		},
 		{
 			Setting: "apiserver.service_account_max_token_expiration",
@@ -101,8 +106,10 @@ func compareIssuers(ctx context.Context, lab *Lab) (string, error) {
 // fillLimit is how long a kubelet or the controller manager may take.
 const fillLimit = 30 * time.Second
 
-// measureMountedToken reads the token of a new pod where its kubelet puts it.
-func measureMountedToken(ctx context.Context, lab *Lab) (string, error) {
+// useMountedToken reads the token of a new pod where its kubelet puts it, and uses it now and as it will be once its hour is
+// over. For that, the claims are signed by the cluster's own key as if that had been earlier; as they are, they show that
+// what is signed here is as good as what apiservers sign.
+func useMountedToken(ctx context.Context, lab *Lab) (string, error) {
 	account, err := lab.account(ctx, strangers)
 	if err != nil {
 		return "", err
@@ -114,7 +121,8 @@ func measureMountedToken(ctx context.Context, lab *Lab) (string, error) {
 	}
 	var now int64
 	defer func() { _ = pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}) }()
-	var length time.Duration
+	var mounted string
+	var claims claims
 	what := fmt.Sprintf("the token of pod %s", pod.Name)
 	err = wait.Until(ctx, what, wait.Options{Limit: fillLimit}, func(ctx context.Context) error {
 		script := `cat "/var/lib/kubelet/pods/$1/volumes/kubernetes.io~projected/"*/token`
@@ -122,13 +130,40 @@ func measureMountedToken(ctx context.Context, lab *Lab) (string, error) {
 		if err != nil {
 			return err
 		}
-		claims, err := parseClaims(string(token))
-		if err == nil {
-			length = claims.length()
-		}
+		mounted = string(token)
+		claims, err = parseClaims(mounted)
 		return err
 	})
-	return length.String(), err
+	if err != nil {
+		return "", err
+	}
+	key, err := lab.signingKey(ctx)
+	if err != nil {
+		return "", err
+	}
+	anew, err := claims.sign(key)
+	if err != nil {
+		return "", err
+	}
+	// Five minutes, because a token is accepted for a minute longer than it is good for (go-jose v4, jwt.DefaultLeeway).
+	over, err := claims.earlier(time.Hour + 5*time.Minute).sign(key)
+	if err != nil {
+		return "", err
+	}
+	answers := together{"good for " + claims.length().String()}
+	for _, use := range []struct{ called, token string }{
+		{"now", mounted}, {"signed anew", anew}, {"signed as if that were an hour and five minutes ago", over},
+	} {
+		answer, err := lab.whoAmI(ctx, use.token)
+		if err == nil {
+			answer, err = lab.withReason(ctx, use.token, answer)
+		}
+		if err != nil {
+			return "", err
+		}
+		answers.add(use.called, answer)
+	}
+	return answers.String(), nil
 }
 
 func measureRequestedToken(ctx context.Context, lab *Lab) (string, error) {
