@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 const choiceVariable = "KUBECOMM_FAULTS"
@@ -65,9 +67,26 @@ func pick[T any](c choice, cases []T, count int) []T {
 	if c.all || len(cases) <= count {
 		return cases
 	}
-	period := (len(cases) + count - 1) / count
-	day := int(c.day.Unix() / int64((24 * time.Hour).Seconds()))
-	return every(cases, day%period, period)
+	period := periodOf(len(cases), count)
+	return every(cases, c.number()%period, period)
+}
+
+// periodOf is how many days it takes until each of so many cases had its turn.
+func periodOf(cases, count int) int { return (cases + count - 1) / count }
+
+const dayLength = 24 * time.Hour
+
+// number counts days.
+func (c choice) number() int { return int(c.day.Unix() / int64(dayLength.Seconds())) }
+
+// turn is the choice for cases that have their turn every so many days alone, as one of so many groups that take turns day by
+// day: it counts the group's turns in place of days. To choose by the day both the group and among its cases would join some
+// of them never, where both periods have a common factor.
+func (c choice) turn(groups int) choice {
+	if !c.all {
+		c.day = time.Unix(int64(c.number()/groups)*int64(dayLength.Seconds()), 0).UTC()
+	}
+	return c
 }
 
 func every[T any](cases []T, first, period int) []T {
@@ -106,6 +125,38 @@ func TestEveryCaseHasItsTurnWithinAPeriod(t *testing.T) {
 	}
 	slices.Sort(seen)
 	assert.Equal(t, cases, seen)
+}
+
+// TestEveryPointOfEverySourceHasItsTurnWithinACycle chooses as killed does, of numbers of points such as those of the plans
+// that there are, which are the first.
+func TestEveryPointOfEverySourceHasItsTurnWithinACycle(t *testing.T) {
+	sources := []settings.Source{settings.DedicatedCA, settings.CSR}
+	for _, counts := range [][]int{{218, 169}, {219, 203}, {3, 4}, {1, 2}, {8, 8}} {
+		type turn struct {
+			source settings.Source
+			point  int
+		}
+		want, seen := map[turn]bool{}, map[turn]bool{}
+		pointsOf := map[settings.Source][]int{}
+		for i, source := range sources {
+			for n := range counts[i] {
+				pointsOf[source] = append(pointsOf[source], n)
+				want[turn{source, n}] = true
+			}
+		}
+		cycle := cycleOf(len(sources), slices.Max(counts))
+		for day := range cycle {
+			c := choice{day: time.Date(2026, 11, 22+day, 23, 0, 0, 0, time.UTC)}
+			chosen := pickSources(c, sources)
+			require.Len(t, chosen, 1)
+			picked := pickPoints(c, sources, pointsOf[chosen[0]])
+			assert.LessOrEqual(t, len(picked), pointsADay)
+			for _, n := range picked {
+				seen[turn{chosen[0], n}] = true
+			}
+		}
+		assert.Equal(t, want, seen, "%v points in %d days", counts, cycle)
+	}
 }
 
 func TestADayCanBeRepeated(t *testing.T) {

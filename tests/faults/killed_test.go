@@ -21,10 +21,8 @@ const leastPoints = 20
 func (s *suite) killed(t *testing.T) {
 	var points []point
 	sources := []settings.Source{settings.DedicatedCA, settings.CSR}
-	if s.choice.of == 0 { // of the points of both, each part has its own
-		sources = pick(s.choice, sources, 1)
-	}
-	for _, source := range sources {
+	chosen := pickSources(s.choice, sources)
+	for _, source := range chosen {
 		name := fmt.Sprintf("left to itself, the provider applies and restores without an outage, with %s", source)
 		s.test(t, name, func(ctx context.Context, t *testing.T) {
 			found := s.rehearse(ctx, t, from(source))
@@ -34,7 +32,10 @@ func (s *suite) killed(t *testing.T) {
 			points = append(points, found...)
 		})
 	}
-	for _, p := range pick(s.choice, points, 2) {
+	if !s.choice.all {
+		t.Logf("%d points, of which each has its turn within %d days", len(points), cycleOf(len(sources), len(points)))
+	}
+	for _, p := range pickPoints(s.choice, sources, points) {
 		kill := s.killApply
 		switch {
 		case p.order.Restore:
@@ -53,6 +54,25 @@ func (s *suite) killed(t *testing.T) {
 		})
 	}
 }
+
+// pointsADay is about how many points a day has.
+const pointsADay = 2
+
+// pickSources has sources take turns day by day: to find the points of one takes minutes. Each part of all has both, and its
+// own of the points of both.
+func pickSources(c choice, sources []settings.Source) []settings.Source {
+	if c.of > 0 {
+		return sources
+	}
+	return pick(c, sources, 1)
+}
+
+func pickPoints[T any](c choice, sources []settings.Source, points []T) []T {
+	return pick(c.turn(len(sources)), points, pointsADay)
+}
+
+// cycleOf is how many days it takes until each of so many points of every source had its turn.
+func cycleOf(sources, points int) int { return sources * periodOf(points, pointsADay) }
 
 // ofRequests are the kinds of steps that are others, or do more, where kubelets request their serving certificates.
 var ofRequests = []apply.Kind{

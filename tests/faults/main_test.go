@@ -3,8 +3,9 @@
 // outside asks the API all the time, and none of its requests may fail.
 //
 // KUBECOMM_FAULTS says how much of it is run: `all`, or what is chosen for a day, such as 2026-11-22 or `today`. A day's
-// choice takes a few minutes, is printed, and changes with the date so that every case has its turn within weeks. Single
-// cases are run with KUBECOMM_FAULTS=all and go test's -run.
+// choice takes a few minutes, is printed, and changes with the date so that every case has its turn, in as many days as the
+// README says; those with several control planes are run with `all` alone. Single cases are run with KUBECOMM_FAULTS=all and
+// go test's -run.
 package faults
 
 import (
