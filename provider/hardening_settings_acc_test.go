@@ -74,7 +74,12 @@ var trials = map[string]trial{
 	"scheduler.bind_address":               {settings.Value{"127.0.0.1"}, settings.Value{"0.0.0.0"}, settings.Value{"0.0.0.0"}},
 	"scheduler.tls_min_version":            {settings.Value{oldVersion}, settings.Value{newVersion}, settings.Value{newVersion}},
 	"scheduler.tls_cipher_suites":          {settings.Value{suite128, suite256}, settings.Value{suite128}, nil},
-	"etcd.tls_min_version":                 {settings.Value{"TLS1.3"}, settings.Value{"TLS1.2"}, settings.Value{"TLS1.2"}},
+	"etcd.profiling":                       {settings.Value{"false"}, settings.Value{"true"}, nil},
+	"etcd.listen_metrics_urls": {
+		settings.Value{"http://127.0.0.1:2381", "http://127.0.0.2:2382"}, settings.Value{"http://127.0.0.1:2381"},
+		settings.Value{"http://0.0.0.0:2381"},
+	},
+	"etcd.tls_min_version": {settings.Value{"TLS1.3"}, settings.Value{"TLS1.2"}, settings.Value{"TLS1.2"}},
 }
 
 // tried are the settings that become a flag or a field. Those that become files are another test's matter.

@@ -34,9 +34,10 @@ func ownTable() []Setting {
 				"kubecomm renews what the CA issues, and not the CA.",
 			Protects:    "apiserver → kubelet",
 			TakesEffect: rotates,
-			lives:       "`kubelet-serving-own-ca.crt` on every control plane, what apiservers verify kubelets with, and kubelets' certificates",
-			observed:    "that file, the CAs that apiservers trust, and the certificate that each kubelet shows to a TLS client",
-			Default:     declaredAsBefore,
+			lives: "`kubelet-serving-own-ca.crt` on every control plane, what apiservers verify kubelets with, and kubelets' " +
+				"certificates",
+			observed: "that file, the CAs that apiservers trust, and the certificate that each kubelet shows to a TLS client",
+			Default:  declaredAsBefore,
 		},
 		{
 			Name: NameOwnCAKey,

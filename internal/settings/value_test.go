@@ -280,6 +280,52 @@ func TestValuesThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 			declared: map[string]Value{"kubelet.debugging_handlers": {"false"}},
 			name:     "kubelet.debugging_handlers", refuse: "logs, exec, attach and port-forward",
 		},
+		"etcd's metrics where its probes ask": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"http://127.0.0.1:2381"}},
+		},
+		"etcd's metrics for everyone": {declared: map[string]Value{"etcd.listen_metrics_urls": {"http://0.0.0.0:2381"}}},
+		"etcd's metrics for everyone by TLS too": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"http://127.0.0.1:2381", "https://0.0.0.0:2382"}},
+		},
+		"etcd's metrics on an IPv6 cluster": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"http://[::1]:2381", "http://127.0.0.1:2381"}},
+		},
+		"no metrics of etcd's": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {}},
+			name:     "etcd.listen_metrics_urls", refuse: "without http://127.0.0.1:2381",
+		},
+		"etcd's metrics at another port than its probes ask at": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"http://127.0.0.1:2382"}},
+			name:     "etcd.listen_metrics_urls", refuse: "the probes by which the kubelet looks after etcd would fail",
+		},
+		"etcd's metrics at another address than its probes ask at": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"http://[::1]:2381", "http://192.0.2.1:2381"}},
+			name:     "etcd.listen_metrics_urls", refuse: "without http://127.0.0.1:2381",
+		},
+		"etcd's metrics by TLS where its probes speak none": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"https://127.0.0.1:2381"}},
+			name:     "etcd.listen_metrics_urls", refuse: "without http://127.0.0.1:2381",
+		},
+		"etcd's metrics first where a new control plane's probes can't ask": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"http://192.0.2.1:2381", "http://127.0.0.1:2381"}},
+			name:     "etcd.listen_metrics_urls", refuse: "http://192.0.2.1:2381 is the first",
+		},
+		"etcd's metrics twice at a port": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"http://127.0.0.1:2381", "http://0.0.0.0:2381"}},
+			name:     "etcd.listen_metrics_urls", refuse: "http://127.0.0.1:2381 and http://0.0.0.0:2381 are the same to listen at",
+		},
+		"etcd's metrics at a name": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"http://localhost:2381"}},
+			name:     "etcd.listen_metrics_urls", refuse: `"http://localhost:2381" must be an address and a port`,
+		},
+		"etcd's metrics at an address alone": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"127.0.0.1:2381"}},
+			name:     "etcd.listen_metrics_urls", refuse: `"127.0.0.1:2381" is not the URL of an address and a port`,
+		},
+		"etcd's metrics at a path": {
+			declared: map[string]Value{"etcd.listen_metrics_urls": {"http://127.0.0.1:2381/metrics"}},
+			name:     "etcd.listen_metrics_urls", refuse: "and nothing else",
+		},
 		"sessions that never end": {
 			declared: map[string]Value{"kubelet.streaming_idle_timeout": {"0s"}},
 			name:     "kubelet.streaming_idle_timeout", refuse: "0s is out of bounds: at least 1m and at most 24h",
