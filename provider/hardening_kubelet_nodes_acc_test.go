@@ -21,6 +21,7 @@ import (
 // The cluster is made by the same configuration, so that the first plan can't know its nodes. It is as kubeadm makes it again
 // at the end, and then shows what findings there are.
 func TestAccANodesKubeletHasItsOwnSettingsAndWhatKubecommDoesNotChangeIsFound(t *testing.T) {
+	inTurn(t)
 	kind := newKindLab(t, "kubelets")
 	name, worker := kind.name, kind.name+"-worker"
 	lab := hardeningLab{t: t, name: name}

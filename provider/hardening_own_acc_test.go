@@ -21,6 +21,7 @@ import (
 // Certificates of a CA of the user's own, one below another, and certificates that the user has made are applied, repaired
 // and go, on a cluster whose nodes never get a CA's key. That one CA takes another's place, the quickstart's test shows.
 func TestAccCertificatesOfTheUsersOwnAreAppliedRepairedAndReverted(t *testing.T) {
+	inTurn(t)
 	if os.Getenv(resource.EnvTfAcc) == "" {
 		t.Skip("it needs a cluster")
 	}

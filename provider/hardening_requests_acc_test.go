@@ -24,6 +24,7 @@ func (wallClock) Now() time.Time { return time.Now() }
 // Kubelets request their serving certificates and renew them without Terraform; who requests what isn't his gets nothing,
 // and is told why. Logs and exec never meet a certificate that isn't trusted, to requested certificates and back.
 func TestAccKubeletsRequestTheirCertificatesAndAProgramOnTheNodeApproves(t *testing.T) {
+	inTurn(t)
 	name := acctest.RandomWithPrefix("kubecomm-acc-requests")
 	lab := requestsLab{hardeningLab{t: t, name: name}}
 	var before string
