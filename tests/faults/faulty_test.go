@@ -29,8 +29,12 @@ func (s *suite) faulty(t *testing.T) {
 		{"a worker's kubelet is stopped after its restart", s.workerKubeletStopped},
 		{"a provider that waits for another gets its turn", s.waitsForTheOther},
 		{"containerd is stopped in the middle of a swap", s.containerdStopped},
+		{"the control plane is restarted in the middle of a swap", s.controlPlaneRestarted},
 		{"the connection to the engine is cut and comes back", s.engineRestarted},
 		{"the disk fills up", s.diskFills},
+		{"the control plane is paused in the middle of a swap", s.controlPlanePaused},
+		{"the disk of the certificates is full from the beginning", s.pkiDiskFull},
+		{"the disk of the certificates fills up", s.pkiDiskFills},
 		{"a restore is interrupted when all is nearly back", s.restoreInterrupted},
 	}
 	for _, picked := range pick(s.choice, faults, 1) {
@@ -60,8 +64,13 @@ func (s *suite) applyWith(
 			do()
 		}
 	}})
-	t.Log(err)
 	require.True(t, met, "what was sought never came")
+	return stepError(t, err)
+}
+
+func stepError(t *testing.T, err error) *apply.StepError {
+	t.Helper()
+	t.Log(err)
 	failure, ok := errors.AsType[*apply.StepError](err)
 	require.True(t, ok, "%v", err)
 	return failure
@@ -78,64 +87,12 @@ func (s *suite) repair(ctx context.Context, t *testing.T) heard {
 // unchanged remembers the running apiserver, and gives what sees that it is still the same.
 func (s *suite) unchanged(ctx context.Context, t *testing.T) func() {
 	t.Helper()
-	before := s.processes(ctx, t)["kube-apiserver"]
+	name := "kube-apiserver on " + s.controlPlane().Name()
+	before := s.processes(ctx, t)[name]
 	return func() {
 		t.Helper()
-		assert.Equal(t, before, s.processes(ctx, t)["kube-apiserver"], "the apiserver is the old one, with its old flags")
+		assert.Equal(t, before, s.processes(ctx, t)[name], "the apiserver is the old one, with its old flags")
 	}
-}
-
-// diskFull fills the folder that the journal is in before an apply begins.
-func (s *suite) diskFull(ctx context.Context, t *testing.T) {
-	t.Helper()
-	requests, requireOldServer := s.ask(ctx, t), s.unchanged(ctx, t)
-	s.mountSmallDisk(ctx, t)
-	s.fillSmallDisk(ctx, t)
-	_, err := apply.Apply(ctx, s.target(), apply.Options{Settings: everything(), Now: time.Now})
-	require.EqualError(t, err, "writing the journal /etc/kubernetes/kubecomm/journal on node "+s.controlPlane().Name()+
-		" failed; is its disk full?")
-	requireOldServer()
-	require.Equal(t, s.stock, s.readFiles(ctx, t))
-	s.unmountSmallDisk(ctx, t)
-	s.repair(ctx, t)
-	requireAllAnswered(t, requests)
-}
-
-// diskFills fills the same folder when a swap wants to write there.
-func (s *suite) diskFills(ctx context.Context, t *testing.T) {
-	t.Helper()
-	requests, requireOldServer := s.ask(ctx, t), s.unchanged(ctx, t)
-	s.mountSmallDisk(ctx, t)
-	failure := s.applyWith(ctx, t, begins(apply.ReplaceAPIServer, staging), func() { s.fillSmallDisk(ctx, t) })
-	assert.Equal(t, staging, failure.Phase)
-	require.ErrorContains(t, failure.Err, "writing /etc/kubernetes/kubecomm/swap/")
-	require.ErrorContains(t, failure.Err, "No space left on device")
-	require.NoError(t, failure.UndoErr)
-	assert.Len(t, failure.Undone, failure.Of)
-	requireOldServer()
-	require.Equal(t, s.stock, s.readFiles(ctx, t))
-	s.unmountSmallDisk(ctx, t)
-	s.repair(ctx, t)
-	requireAllAnswered(t, requests)
-}
-
-const smallDisk = "/etc/kubernetes/kubecomm"
-
-// mountSmallDisk makes a disk of 1 MiB of the folder in which kubecomm keeps what it needs to come back.
-func (s *suite) mountSmallDisk(ctx context.Context, t *testing.T) {
-	t.Helper()
-	run(ctx, t, s.controlPlane(), `mkdir -m 700 "$1" && mount -t tmpfs -o size=1m,mode=700 tmpfs "$1"`, smallDisk)
-}
-
-func (s *suite) fillSmallDisk(ctx context.Context, t *testing.T) {
-	t.Helper()
-	said := run(ctx, t, s.controlPlane(), `! dd if=/dev/zero of="$1/filler" bs=4k 2>&1`, smallDisk)
-	require.Contains(t, said, "No space left on device")
-}
-
-func (s *suite) unmountSmallDisk(ctx context.Context, t *testing.T) {
-	t.Helper()
-	run(ctx, t, s.controlPlane(), `umount "$1" && rmdir "$1"`, smallDisk)
 }
 
 // restoreInterrupted sees that a cluster stays hardened, as a whole, whose restore didn't come to its end.

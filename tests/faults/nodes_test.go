@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,14 +25,26 @@ func engine(ctx context.Context, t *testing.T, args ...string) {
 	require.NoError(t, err, "%s", said)
 }
 
+// pause stops every process of a node until it is undone, at the latest when the test ends.
+func pause(ctx context.Context, t *testing.T, node string) (unpause func()) {
+	t.Helper()
+	engine(ctx, t, "pause", node)
+	unpause = sync.OnceFunc(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		engine(ctx, t, "unpause", node)
+	})
+	t.Cleanup(unpause)
+	return unpause
+}
+
 func (s *suite) workerPaused(ctx context.Context, t *testing.T) {
 	t.Helper()
 	requests, requireOldServer := s.ask(ctx, t), s.unchanged(ctx, t)
 	worker := s.worker().Name()
-	failure := s.applyWith(ctx, t, begins(apply.ReplaceAPIServer, provingTrial), func() {
-		engine(ctx, t, "pause", worker)
-	})
-	engine(ctx, t, "unpause", worker)
+	var unpause func()
+	failure := s.applyWith(ctx, t, begins(apply.ReplaceAPIServer, provingTrial), func() { unpause = pause(ctx, t, worker) })
+	unpause()
 
 	assert.Equal(t, provingTrial, failure.Phase)
 	require.ErrorContains(t, failure.Err, "kube-apiserver-next on node "+s.controlPlane().Name())
@@ -44,6 +57,64 @@ func (s *suite) workerPaused(ctx context.Context, t *testing.T) {
 	requireOldServer()
 	assert.NotEmpty(t, s.repair(ctx, t).note(apply.Resumes))
 	requireAllAnswered(t, requests)
+}
+
+// controlPlanePaused stops the only control plane until the step that is under way has failed: there is no API meanwhile. What
+// the apply had asked the node for last may be done when the node goes on, and must not be left standing beside the undo.
+func (s *suite) controlPlanePaused(ctx context.Context, t *testing.T) {
+	t.Helper()
+	node := s.controlPlane()
+	a := s.start(ctx, t, order{Settings: everything()})
+	a.reach(ctx, t, begins(apply.ReplaceAPIServer, replacing))
+	s.requireSwap(ctx, t, node)
+	unpause := pause(ctx, t, node.Name())
+	a.reach(ctx, t, func(p apply.Progress) bool { return p.Event == apply.Failed })
+	unpause()
+	ended := a.finish(ctx, t)
+
+	t.Log(ended.Error)
+	require.NotNil(t, ended.Step)
+	assert.Equal(t, apply.ReplaceAPIServer, ended.Step.Kind)
+	assert.Equal(t, replacing, ended.Phase)
+	assert.Contains(t, ended.Error, "the node didn't end a command after")
+	assert.Empty(t, ended.UndoErr)
+	s.requireStock(ctx, t)
+	s.repair(ctx, t)
+}
+
+// controlPlaneRestarted ends everything on the only control plane at once while the trial serves, as a crash of its machine
+// does. What sent connections to the trial ends with it, and the kubelet starts both apiservers again.
+func (s *suite) controlPlaneRestarted(ctx context.Context, t *testing.T) {
+	t.Helper()
+	node := s.controlPlane()
+	failure := s.applyWith(ctx, t, begins(apply.ReplaceAPIServer, replacing), func() {
+		s.requireSwap(ctx, t, node)
+		engine(ctx, t, "restart", "--time", "0", node.Name())
+	})
+	s.reopen(ctx, t)
+
+	assert.Equal(t, replacing, failure.Phase)
+	require.ErrorContains(t, failure.Err, "on node "+node.Name())
+	require.ErrorContains(t, failure.Err, "containerd.sock", "it is the last to be there again")
+	if failure.UndoErr == nil {
+		s.requireStock(ctx, t)
+		s.repair(ctx, t)
+		return
+	}
+	// The API may not be back in time for all of the undo.
+	require.ErrorContains(t, failure.UndoErr, "node "+node.Name()+": "+string(apply.ReplaceAPIServer))
+	assert.NotEmpty(t, s.repair(ctx, t).note(apply.Resumes))
+}
+
+// reopen looks again at what the engine has, as the next provider does. A node that was restarted gets the first address that
+// is free: where that is another than before, its files, which name it, can't be as they were.
+func (s *suite) reopen(ctx context.Context, t *testing.T) {
+	t.Helper()
+	before := s.controlPlane().Addresses()
+	opened, err := s.engine.Open(ctx, s.name)
+	require.NoError(t, err)
+	s.cluster = opened
+	require.Equal(t, before, s.controlPlane().Addresses())
 }
 
 func (s *suite) kubeletStopped(ctx context.Context, t *testing.T) {

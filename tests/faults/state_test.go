@@ -123,9 +123,11 @@ func (s *suite) processes(ctx context.Context, t *testing.T) map[string]string {
 		found["kubelet on "+node.Name()] = run(ctx, t, node,
 			`systemctl show --property MainPID --property ExecMainStartTimestampMonotonic kubelet`)
 	}
-	found["kube-apiserver"] = run(ctx, t, s.controlPlane(),
-		`id=$(crictl --timeout 30s ps --quiet --name '^kube-apiserver$') && echo "$id" &&
+	for _, node := range s.cluster.ControlPlanes() {
+		found["kube-apiserver on "+node.Name()] = run(ctx, t, node,
+			`id=$(crictl --timeout 30s ps --quiet --name '^kube-apiserver$') && echo "$id" &&
 tr '\0' '\n' <"/proc/$(crictl --timeout 30s inspect --output go-template --template '{{.info.pid}}' "$id")/cmdline"`)
+	}
 	return found
 }
 
