@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"testing"
 	"time"
@@ -49,6 +50,7 @@ func TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted(t *test
 			lab.failLater()
 			require.Equal(t, before, lab.clientState())
 			require.Equal(t, "CN="+kubeadmUser+",O=kubeadm:cluster-admins", lab.handshake())
+			lab.goodFor(http.StatusOK)
 		},
 		CheckDestroy: lab.checkClientState(&before),
 		Steps: []resource.TestStep{
@@ -59,6 +61,7 @@ func TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted(t *test
 			{
 				PreConfig: func() {
 					require.Equal(t, "CN="+kubeadmUser, lab.handshake())
+					lab.goodFor(http.StatusForbidden)
 					require.NotEqual(t, before, lab.clientState())
 					lab.on(0, "kubeadm certs renew apiserver-kubelet-client")
 				},
@@ -105,8 +108,11 @@ func TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted(t *test
 				ConfigStateChecks: is(customUser, "streams"),
 			},
 			{
-				PreConfig: func() { require.Equal(t, "CN="+customUser, lab.handshake()) },
-				Config:    config(custom("streams")),
+				PreConfig: func() {
+					require.Equal(t, "CN="+customUser, lab.handshake())
+					lab.goodFor(http.StatusForbidden)
+				},
+				Config: config(custom("streams")),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
 					plancheck.ExpectResourceAction(hardeningAddress, plancheck.ResourceActionNoop),
 				}},

@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
@@ -119,11 +120,16 @@ for i in $(seq 100); do ! sed -n 's/^depth=0 //p' shown | grep . || exit 0; slee
 cat shown >&2
 exit 1`
 
+// proxyPod is one on the worker, by its kind and name.
+func (l hardeningLab) proxyPod() string {
+	return strings.TrimSpace(l.kubectl("--namespace kube-system get pods --selector k8s-app=kube-proxy " +
+		"--field-selector spec.nodeName=" + l.name + "-worker --output name"))
+}
+
 // handshake has the apiserver open a connection to a stand-in for the worker's kubelet, by running a command there, and
 // returns whom its certificate names.
 func (l hardeningLab) handshake() string {
-	pod := strings.TrimSpace(l.kubectl("--namespace kube-system get pods --selector k8s-app=kube-proxy " +
-		"--field-selector spec.nodeName=" + l.name + "-worker --output name"))
+	pod := l.proxyPod()
 	opened, err := cluster.NewEngine().Open(l.t.Context(), l.name)
 	require.NoError(l.t, err)
 	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
@@ -152,6 +158,20 @@ func (l hardeningLab) handshake() string {
 	require.NoError(l.t, group.Wait())
 	subject, _, _ := strings.Cut(string(shown), "\n")
 	return subject
+}
+
+// goodFor sees what the apiserver's certificate is good for: a command in a pod, and to whoever has stolen it, what
+// the API answers him who asks for all secrets.
+func (l hardeningLab) goodFor(secrets int) {
+	l.t.Helper()
+	opened, err := cluster.NewEngine().Open(l.t.Context(), l.name)
+	require.NoError(l.t, err)
+	files, err := opened.Nodes()[0].ReadFiles(l.t.Context(), clientCertFile, clientKeyFile)
+	require.NoError(l.t, err)
+	l.answers("/api/v1/secrets", &rest.TLSClientConfig{
+		CertData: files[clientCertFile].Data, KeyData: files[clientKeyFile].Data,
+	}, secrets)
+	require.Contains(l.t, l.kubectl("--namespace kube-system exec "+l.proxyPod()+" -- iptables --version"), "iptables v")
 }
 
 // failLater applies an identity together with what only fails later on.
