@@ -21,8 +21,18 @@ func TestMain(m *testing.M) {
 }
 
 func TestAClusterServesWhateverGoesWrongDuringAnApply(t *testing.T) {
-	s := newSuite(t)
+	s := newSuite(t, 1)
 	t.Run("the provider is killed", s.killed)
 	t.Run("a setting doesn't work", s.refused)
 	t.Run("a node or the engine fails", s.faulty)
+}
+
+// TestSeveralControlPlanesServeWhateverGoesWrongDuringAnApply is no part of a day's choice, because its cluster alone takes
+// minutes to create.
+func TestSeveralControlPlanesServeWhateverGoesWrongDuringAnApply(t *testing.T) {
+	s := newSuite(t, 3)
+	if !s.choice.all || s.choice.part > 1 { // of the parts of all, the first has it
+		t.Skipf("%s has no case with several control planes", s.choice)
+	}
+	s.several(t)
 }

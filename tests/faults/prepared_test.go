@@ -29,15 +29,25 @@ func prepare(content string) preparation {
 
 func (s *suite) put(ctx context.Context, t *testing.T, path string, content []byte) {
 	t.Helper()
-	require.NoError(t, s.controlPlane().WriteFile(ctx, path, cluster.File{Data: content, Mode: 0o644}))
+	s.putOn(ctx, t, s.controlPlane(), path, content)
+}
+
+func (s *suite) putOn(ctx context.Context, t *testing.T, node *cluster.Node, path string, content []byte) {
+	t.Helper()
+	require.NoError(t, node.WriteFile(ctx, path, cluster.File{Data: content, Mode: 0o644}))
 }
 
 func (s *suite) removePrepared(t *testing.T) {
 	t.Helper()
+	s.removePreparedFrom(t, s.controlPlane())
+}
+
+func (s *suite) removePreparedFrom(t *testing.T, node *cluster.Node) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), time.Minute)
 	defer cancel()
 	for _, path := range []string{preparedFolder, unmountedFile} {
-		assert.NoError(t, s.controlPlane().Remove(ctx, path))
+		assert.NoError(t, node.Remove(ctx, path))
 	}
 }
 

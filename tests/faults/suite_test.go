@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,15 +35,16 @@ const (
 // suite has the cluster that all cases share, one after the other. Where a case fails and the cluster can't be restored,
 // the next gets a new one of the same name.
 type suite struct {
-	ctx     context.Context // of the whole run; every test takes its own from it
-	choice  choice
-	engine  *cluster.Engine
-	name    string
-	cluster *cluster.Cluster // nil while there is none
-	stock   files
+	ctx           context.Context // of the whole run; every test takes its own from it
+	choice        choice
+	engine        *cluster.Engine
+	name          string
+	controlPlanes int              // that its cluster has, beside one worker
+	cluster       *cluster.Cluster // nil while there is none
+	stock         files
 }
 
-func newSuite(t *testing.T) *suite {
+func newSuite(t *testing.T, controlPlanes int) *suite {
 	t.Helper()
 	if os.Getenv(nodeImageVariable) == "" {
 		t.Skipf("%s is not set; make faults sets it and runs this on a kind cluster of its own", nodeImageVariable)
@@ -55,6 +57,7 @@ func newSuite(t *testing.T) *suite {
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(t.Context()), os.Interrupt, syscall.SIGTERM)
 	s := &suite{
 		ctx: ctx, choice: chosen, engine: cluster.NewEngine(), name: "kubecomm-faults-" + strings.ToLower(rand.Text()[:6]),
+		controlPlanes: controlPlanes,
 	}
 	t.Cleanup(func() {
 		defer stop()
@@ -90,10 +93,11 @@ func (s *suite) create(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(s.ctx, createLimit)
 	defer cancel()
+	nodes := slices.Repeat([]cluster.NodeSpec{{Role: cluster.ControlPlane}}, s.controlPlanes)
 	created, err := s.engine.Create(ctx, cluster.Spec{
 		Name:      s.name,
 		NodeImage: os.Getenv(nodeImageVariable),
-		Nodes:     []cluster.NodeSpec{{Role: cluster.ControlPlane}, {Role: cluster.Worker}},
+		Nodes:     append(nodes, cluster.NodeSpec{Role: cluster.Worker}),
 	}, cluster.CreateOptions{WaitForReady: true})
 	if failure, ok := errors.AsType[*cluster.CreateError](err); ok {
 		t.Log(strings.Join(failure.Evidence, "\n"))
