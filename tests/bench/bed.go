@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,10 +25,12 @@ const (
 
 // bed is the cluster that is measured on.
 type bed struct {
-	engine  *cluster.Engine
-	cluster *cluster.Cluster
-	config  *rest.Config
-	client  kubernetes.Interface
+	engine   *cluster.Engine
+	ipFamily string
+	cluster  *cluster.Cluster
+	config   *rest.Config
+	client   kubernetes.Interface
+	clients  int // how many ask steadily, once they are deployed
 }
 
 // buildObserver returns the program that runs in pods.
@@ -47,18 +50,17 @@ func buildObserver(ctx context.Context) ([]byte, error) {
 	return os.ReadFile(program)
 }
 
-func newBed(ctx context.Context, controlPlanes int) (*bed, error) {
+func newBed(ctx context.Context, o options) (*bed, error) {
 	limited, cancel := context.WithTimeout(ctx, createLimit)
 	defer cancel()
 	spec := cluster.Spec{
-		Name:      "kubecomm-bench-" + strings.ToLower(rand.Text()[:6]),
-		NodeImage: os.Getenv(nodeImageVariable),
-	}
-	for range controlPlanes {
-		spec.Nodes = append(spec.Nodes, cluster.NodeSpec{Role: cluster.ControlPlane})
+		Name:       "kubecomm-bench-" + strings.ToLower(rand.Text()[:6]),
+		NodeImage:  os.Getenv(nodeImageVariable),
+		Nodes:      slices.Repeat([]cluster.NodeSpec{{Role: cluster.ControlPlane}}, o.controlPlanes),
+		Networking: cluster.Networking{IPFamily: o.ipFamily},
 	}
 	spec.Nodes = append(spec.Nodes, cluster.NodeSpec{Role: cluster.Worker})
-	b := &bed{engine: cluster.NewEngine()}
+	b := &bed{engine: cluster.NewEngine(), ipFamily: o.ipFamily}
 	var err error
 	if b.cluster, err = b.engine.Create(limited, spec, cluster.CreateOptions{WaitForReady: true}); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"time"
@@ -27,13 +28,51 @@ const (
 	printer = "printer" // the pod whose log is followed, and in which a command is run
 )
 
-// observers is how many there are: one outside, and one on every node.
-func (b *bed) observers() int { return 1 + len(b.cluster.Nodes()) }
+// apiserverPort is that of kind's control planes, at their own addresses.
+const apiserverPort = "6443"
+
+// otherAddresses are those at which a pod on a node asks for the API, beside the one that pods are told: the IPv6 address of
+// the node, or of a control plane where it is none, and other addresses of the kubernetes service. What moves traffic has
+// rules of their own for each of them.
+func (b *bed) otherAddresses(ctx context.Context, node *cluster.Node) ([]string, error) {
+	if node.Role() != cluster.ControlPlane {
+		node = b.cluster.ControlPlanes()[0]
+	}
+	var others []string
+	if b.ipFamily != "ipv4" {
+		for _, address := range node.Addresses() {
+			if address.Is6() {
+				others = append(others, net.JoinHostPort(address.String(), apiserverPort))
+			}
+		}
+		if len(others) == 0 {
+			return nil, fmt.Errorf("node %s has no IPv6 address, but %s", node.Name(), node.Addresses())
+		}
+	}
+	service, err := b.client.CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range service.Spec.ClusterIPs[1:] { // the first is what pods are told
+		others = append(others, net.JoinHostPort(address, strconv.Itoa(int(service.Spec.Ports[0].Port))))
+	}
+	return others, nil
+}
 
 // deploy puts into the cluster what observers look at, an observer on every node, and on the worker a pod that prints.
 func (b *bed) deploy(ctx context.Context, program []byte) error {
 	if err := b.createObjects(ctx); err != nil {
 		return err
+	}
+	others := map[string][]string{}
+	b.clients = 1 // outside
+	for _, node := range b.cluster.Nodes() {
+		addresses, err := b.otherAddresses(ctx, node)
+		if err != nil {
+			return err
+		}
+		others[node.Name()] = addresses
+		b.clients += 1 + len(addresses)
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, node := range b.cluster.Nodes() {
@@ -41,7 +80,7 @@ func (b *bed) deploy(ctx context.Context, program []byte) error {
 			if err := node.WriteFile(groupCtx, programFile, cluster.File{Data: program, Mode: 0o755}); err != nil {
 				return err
 			}
-			return b.startPod(groupCtx, observerPod(node.Name(), b.observers()))
+			return b.startPod(groupCtx, observerPod(node.Name(), b.clients, others[node.Name()]))
 		})
 	}
 	group.Go(func() error { return b.startPod(groupCtx, printerPod(b.worker().Name())) })
@@ -86,8 +125,9 @@ func (b *bed) createObjects(ctx context.Context) error {
 }
 
 // observerPod takes the node's root, because the folder that it writes to is root's.
-func observerPod(node string, observers int) *corev1.Pod {
-	pod := podOn(node, account+"-on-"+node, programFile, recordsFile, strconv.Itoa(observers))
+func observerPod(node string, clients int, others []string) *corev1.Pod {
+	command := append([]string{programFile, recordsFile, strconv.Itoa(clients)}, others...)
+	pod := podOn(node, account+"-on-"+node, command...)
 	root, kind := int64(0), corev1.HostPathDirectory
 	pod.Spec.ServiceAccountName = account
 	pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: &root}

@@ -24,12 +24,15 @@ const (
 )
 
 func main() {
-	controlPlanes := flag.Int("control-planes", 1, "how many control planes the cluster has, beside one worker")
-	requests := flag.Int("requests", 5000, "how many requests to make at least while the apiservers are replaced")
+	var o options
+	flag.IntVar(&o.controlPlanes, "control-planes", 1, "how many control planes the cluster has, beside one worker")
+	flag.StringVar(&o.ipFamily, "ip-family", "ipv4", "what the cluster's addresses are: ipv4, ipv6 or dual")
+	flag.IntVar(&o.requests, "requests", 5000,
+		"how many requests have to be made during applies: apiservers are replaced again and again until they were")
 	flag.Parse()
 	err := muteKlog()
 	if err == nil {
-		err = runAndPrint(*controlPlanes, *requests)
+		err = runAndPrint(o)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "FAIL:", err)
@@ -48,11 +51,18 @@ func muteKlog() error {
 		flags.Set("logtostderr", "false"), flags.Set("stderrthreshold", "FATAL"), flags.Set("log_file", os.DevNull))
 }
 
-func runAndPrint(controlPlanes, requests int) error {
+// options are what is measured, and for how long.
+type options struct {
+	controlPlanes int
+	ipFamily      string
+	requests      int
+}
+
+func runAndPrint(o options) error {
 	// An interrupted run takes its cluster down as well.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	result, err := run(ctx, controlPlanes, requests)
+	result, err := run(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -61,7 +71,7 @@ func runAndPrint(controlPlanes, requests int) error {
 }
 
 // run measures on a cluster of its own, which is gone afterwards.
-func run(ctx context.Context, controlPlanes, requests int) (result result, err error) {
+func run(ctx context.Context, o options) (result result, err error) {
 	for _, variable := range []string{nodeImageVariable, agnhostImageVariable} {
 		if os.Getenv(variable) == "" {
 			return result, fmt.Errorf("%s is not set to an image; make bench-swap sets it", variable)
@@ -71,7 +81,7 @@ func run(ctx context.Context, controlPlanes, requests int) (result result, err e
 	if err != nil {
 		return result, err
 	}
-	b, err := newBed(ctx, controlPlanes)
+	b, err := newBed(ctx, o)
 	if err != nil {
 		return result, err
 	}
@@ -79,5 +89,5 @@ func run(ctx context.Context, controlPlanes, requests int) (result result, err e
 	if err := b.deploy(ctx, program); err != nil {
 		return result, err
 	}
-	return measure(ctx, b, requests)
+	return measure(ctx, b, o)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,20 +26,19 @@ const (
 	settledAnswers = 20
 )
 
-// The flag that the apply changes, and then somebody by hand.
-const (
-	changedFlag  = "profiling"
-	appliedValue = "false"
-	byHandValue  = "true"
-)
+// changedFlag is the flag that applies change, and then somebody by hand. Its values alternate.
+const changedFlag = "profiling"
 
-// measure has observers everywhere, applies a change, and then makes the same by hand.
-func measure(ctx context.Context, b *bed, requests int) (result, error) {
+func valueOf(change int) string { return strconv.FormatBool(change%2 != 0) }
+
+// measure has observers everywhere, applies changes until there were enough requests meanwhile, and then makes the same
+// change by hand.
+func measure(ctx context.Context, b *bed, o options) (result, error) {
 	observing, stop := context.WithCancel(ctx)
 	defer stop()
 	group, observing := errgroup.WithContext(observing)
 	places := b.observe(observing, group)
-	found := result{controlPlanes: len(b.cluster.ControlPlanes()), requested: requests}
+	found := result{options: o}
 
 	if err := settle(observing, places, time.Now()); err != nil {
 		return found, err
@@ -47,10 +47,23 @@ func measure(ctx context.Context, b *bed, requests int) (result, error) {
 	if found.quiet, err = changeNothing(observing, places); err != nil {
 		return found, err
 	}
-	if found.applied, err = applyChange(observing, b, places, requests); err != nil {
-		return found, err
+	for made := 0; made < o.requests; {
+		before, err := count(ctx, places)
+		if err != nil {
+			return found, err
+		}
+		applied, err := applyChange(observing, b, places, len(found.applied))
+		if err != nil {
+			return found, err
+		}
+		found.applied = append(found.applied, applied)
+		after, err := count(ctx, places)
+		if err != nil {
+			return found, err
+		}
+		made += after - before
 	}
-	if found.byHand, err = changeByHand(observing, b, places); err != nil {
+	if found.byHand, err = changeByHand(observing, b, places, valueOf(len(found.applied))); err != nil {
 		return found, err
 	}
 	for _, place := range places {
@@ -58,7 +71,7 @@ func measure(ctx context.Context, b *bed, requests int) (result, error) {
 		if err != nil {
 			return found, err
 		}
-		found.seen = append(found.seen, seen{place.name(), records})
+		found.seen = append(found.seen, split(place.name(), records)...)
 	}
 	stop()
 	return found, group.Wait()
@@ -68,7 +81,7 @@ func measure(ctx context.Context, b *bed, requests int) (result, error) {
 func (b *bed) observe(ctx context.Context, group *errgroup.Group) []place {
 	outside := &local{title: "outside, through the kubeconfig's port"}
 	writer := &local{title: fmt.Sprintf("outside, writing every %s", beatPace)}
-	group.Go(func() error { return outside.observe(ctx, b.config, b.observers()) })
+	group.Go(func() error { return outside.observe(ctx, b.config, b.clients) })
 	group.Go(func() error { return writer.write(ctx, b.config) })
 	for _, session := range b.sessions(outside.keep) {
 		group.Go(func() error { session.run(ctx); return nil })
@@ -89,7 +102,12 @@ func settle(ctx context.Context, places []place, since time.Time) error {
 			if err != nil {
 				return err
 			}
-			return checkWell(records, since)
+			for _, seen := range split(place.name(), records) {
+				if err := checkWell(seen.records, since); err != nil {
+					return fmt.Errorf("%s: %w", seen.place, err)
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			return err
@@ -132,18 +150,16 @@ func lastTurns(moments []observer.Moment) map[string]observer.Moment {
 	return last
 }
 
-// applyChange is what a terraform apply does. It returns when enough requests were made since it began.
-func applyChange(ctx context.Context, b *bed, places []place, requests int) (change, error) {
+// applyChange is what a terraform apply does: the first makes the cluster a hardened one besides. It returns when clients are
+// well again.
+func applyChange(ctx context.Context, b *bed, places []place, number int) (change, error) {
 	want := settings.Defaults()
-	want.SetFlag(settings.APIServer, changedFlag, appliedValue)
-	before, err := count(ctx, places)
-	if err != nil {
-		return change{}, err
-	}
-	made := change{title: "kubecomm replaces every kube-apiserver", window: steady.Window{From: time.Now()}}
+	want.SetFlag(settings.APIServer, changedFlag, valueOf(number))
+	title := fmt.Sprintf("apply %d: kubecomm replaces every kube-apiserver, for --%s=%s", number+1, changedFlag, valueOf(number))
+	made := change{title: title, window: steady.Window{From: time.Now()}}
 	limited, cancel := context.WithTimeout(ctx, applyLimit)
 	defer cancel()
-	_, err = apply.Apply(limited, apply.On(b.cluster), apply.Options{
+	_, err := apply.Apply(limited, apply.On(b.cluster), apply.Options{
 		Settings: want, Now: time.Now, Progress: func(p apply.Progress) { made.marks = append(made.marks, markOf(p)) },
 	})
 	if err != nil {
@@ -151,9 +167,7 @@ func applyChange(ctx context.Context, b *bed, places []place, requests int) (cha
 	}
 	made.took = time.Since(made.window.From)
 	made.marks = append(made.marks, mark{time.Now(), "the apply has ended"})
-	if err = waitForMore(ctx, places, before, requests); err == nil {
-		err = settle(ctx, places, made.window.From)
-	}
+	err = settle(ctx, places, time.Now())
 	made.window.To = time.Now()
 	return made, err
 }

@@ -35,8 +35,8 @@ type local struct {
 }
 
 // observe runs an observer here until the context ends.
-func (l *local) observe(ctx context.Context, config *rest.Config, observers int) error {
-	return observer.Run(ctx, config, observers, l.keep)
+func (l *local) observe(ctx context.Context, config *rest.Config, clients int) error {
+	return observer.Run(ctx, observer.Options{Config: config, Clients: clients, Keep: l.keep})
 }
 
 func (l *local) keep(record observer.Record) {
@@ -96,6 +96,25 @@ func parseRecords(text []byte) ([]observer.Record, error) {
 		records = append(records, record)
 	}
 	return records, nil
+}
+
+// split takes apart what was seen at a place, by the address that was asked: where one answers, another need not. What is
+// held is with the usual one.
+func split(place string, records []observer.Record) []seen {
+	all := []seen{{place: place}}
+	for _, record := range records {
+		name := place
+		if record.Of != "" {
+			name += ", at " + record.Of
+		}
+		i := slices.IndexFunc(all, func(s seen) bool { return s.place == name })
+		if i < 0 {
+			i = len(all)
+			all = append(all, seen{place: name})
+		}
+		all[i].records = append(all[i].records, record)
+	}
+	return all
 }
 
 func answersOf(records []observer.Record) []steady.Answer {

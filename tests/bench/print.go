@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,17 +17,27 @@ const shownFailures = 5
 
 // print ends with a line for programs.
 func (r result) print(to io.Writer) {
-	fmt.Fprintf(to, "%d control plane(s) and a worker. Every request by a new connection.\n", r.controlPlanes)
-	for _, c := range []change{r.quiet, r.applied, r.byHand} {
+	fmt.Fprintf(to, "%d control plane(s) and a worker, %s. Every request by a new connection.\n",
+		r.options.controlPlanes, r.options.ipFamily)
+	for _, c := range slices.Concat([]change{r.quiet}, r.applied, []change{r.byHand}) {
 		r.printChange(to, c)
 	}
-	applied, byHand := r.total(r.applied), r.total(r.byHand)
-	if applied.requests < r.requested {
-		fmt.Fprintf(to, "\nOnly %d of %d requests were made.\n", applied.requests, r.requested)
-	}
+	r.printApplies(to)
+	applied, byHand := r.total(r.applied...), r.total(r.byHand)
 	fmt.Fprintf(to, "\nswap requests=%d failed=%d longest_gap_ms=%d apply_ms=%d naive_outage_ms=%d\n",
-		applied.requests, applied.failed, applied.longest.Milliseconds(), r.applied.took.Milliseconds(),
+		applied.requests, applied.failed, applied.longest.Milliseconds(), median(r.applied).Milliseconds(),
 		byHand.outage.Milliseconds())
+}
+
+func (r result) printApplies(to io.Writer) {
+	fmt.Fprintln(to)
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "apply\ttook\trequests\tfailed\tlongest gap")
+	for i, c := range r.applied {
+		sum := r.total(c)
+		fmt.Fprintf(table, "%d\t%s\t%d\t%d\t%s\n", i+1, milliseconds(c.took), sum.requests, sum.failed, milliseconds(sum.longest))
+	}
+	_ = table.Flush()
 }
 
 func (r result) printChange(to io.Writer, c change) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/bench/observer"
@@ -9,12 +10,11 @@ import (
 
 // result is what was measured.
 type result struct {
-	controlPlanes int
-	requested     int
-	quiet         change
-	applied       change
-	byHand        change
-	seen          []seen
+	options options
+	quiet   change
+	applied []change // in order
+	byHand  change
+	seen    []seen
 }
 
 // change is a change of apiservers, and when clients were looked at.
@@ -25,7 +25,7 @@ type change struct {
 	marks  []mark
 }
 
-// seen is what was seen at a place.
+// seen is what was seen at a place, by who asked one address.
 type seen struct {
 	place   string
 	records []observer.Record
@@ -37,16 +37,36 @@ type total struct {
 	longest, outage  time.Duration
 }
 
-func (r result) total(c change) total {
+// total adds up changes. What happened between them is left out.
+func (r result) total(changes ...change) total {
 	var sum total
-	for _, seen := range r.seen {
-		report := steady.Summarize(answersOf(seen.records), c.window)
-		sum.requests += report.Requests
-		sum.failed += len(report.Failures)
-		sum.longest = max(sum.longest, report.Longest)
-		sum.outage = max(sum.outage, report.Outage)
+	for _, c := range changes {
+		for _, seen := range r.seen {
+			report := steady.Summarize(answersOf(seen.records), c.window)
+			sum.requests += report.Requests
+			sum.failed += len(report.Failures)
+			sum.longest = max(sum.longest, report.Longest)
+			sum.outage = max(sum.outage, report.Outage)
+		}
 	}
 	return sum
+}
+
+// median is of how long changes took: of an even number, the mean of the two in the middle.
+func median(changes []change) time.Duration {
+	if len(changes) == 0 {
+		return 0
+	}
+	var took []time.Duration
+	for _, c := range changes {
+		took = append(took, c.took)
+	}
+	slices.Sort(took)
+	middle := len(took) / 2
+	if len(took)%2 != 0 {
+		return took[middle]
+	}
+	return (took[middle-1] + took[middle]) / 2
 }
 
 // holding is what became of a held connection during a change.

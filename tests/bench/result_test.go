@@ -48,6 +48,36 @@ func TestAHoldingSumsUpWhatHappenedInItsWindow(t *testing.T) {
 	}
 }
 
+func TestATotalLeavesOutWhatHappensBetweenChanges(t *testing.T) {
+	start := time.Now()
+	at := func(second int) time.Time { return start.Add(time.Duration(second) * time.Second) }
+	var records []observer.Record
+	for second := range 30 {
+		answer := steady.Answer{Asked: at(second), Took: time.Second / 2}
+		if second == 5 || second == 12 {
+			answer.Error = "refused"
+		}
+		records = append(records, observer.Record{Answer: &answer})
+	}
+	r := result{seen: []seen{{records: records}}, applied: []change{
+		{window: steady.Window{From: at(0), To: at(10)}}, {window: steady.Window{From: at(20), To: at(25)}},
+	}}
+	require.Equal(t, total{requests: 15, failed: 1, longest: 2 * time.Second, outage: 1500 * time.Millisecond}, r.total(r.applied...))
+}
+
+func TestTheMedianIsOfWhatIsInTheMiddle(t *testing.T) {
+	took := func(all ...time.Duration) []change {
+		var changes []change
+		for _, one := range all {
+			changes = append(changes, change{took: one})
+		}
+		return changes
+	}
+	require.Zero(t, median(nil))
+	require.EqualValues(t, 2, median(took(9, 1, 2)))
+	require.EqualValues(t, 3, median(took(9, 1, 2, 4)))
+}
+
 func TestAMomentIsInThePhaseThatBeganLast(t *testing.T) {
 	start := time.Now()
 	c := change{marks: []mark{{start, "first"}, {start.Add(time.Second), "second"}}}

@@ -15,13 +15,13 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: inpod FILE OBSERVERS")
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: inpod FILE CLIENTS [ADDRESS...]")
 		os.Exit(2)
 	}
-	observers, err := strconv.Atoi(os.Args[2])
+	clients, err := strconv.Atoi(os.Args[2])
 	if err == nil {
-		err = run(os.Args[1], observers)
+		err = run(os.Args[1], clients, os.Args[3:])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -30,7 +30,7 @@ func main() {
 }
 
 // run finds the service's address where client-go looks for it: in the variables that the kubelet sets.
-func run(path string, observers int) error {
+func run(path string, clients int, others []string) error {
 	config, err := rest.InClusterConfig()
 	if err != nil {
 		return err
@@ -41,10 +41,13 @@ func run(path string, observers int) error {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	lines := json.NewEncoder(file)
-	err = observer.Run(ctx, config, observers, func(record observer.Record) {
-		if err := lines.Encode(record); err != nil {
-			cancel(err)
-		}
+	err = observer.Run(ctx, observer.Options{
+		Config: config, Others: others, Clients: clients,
+		Keep: func(record observer.Record) {
+			if err := lines.Encode(record); err != nil {
+				cancel(err)
+			}
+		},
 	})
 	if err != nil {
 		return err

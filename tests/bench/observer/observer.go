@@ -1,5 +1,5 @@
-// Package observer is a user of the API at one place: it asks steadily, by a new connection for each request, and holds
-// two watches: of an object that changes all the time, and of one that never does, like most.
+// Package observer is a user of the API at one place: it asks steadily, at one or more of its addresses, by a new connection
+// for each request, and holds two watches: of an object that changes all the time, and of one that never does, like most.
 package observer
 
 import (
@@ -26,41 +26,58 @@ const (
 	QuietWatch = "watch of what never changes"
 )
 
-// together is how many requests a second all observers make. A new connection costs a client and an apiserver several
-// milliseconds of a processor each, and observers that are a load would measure themselves.
+// together is how many requests a second all clients make. A new connection costs a client and an apiserver several
+// milliseconds of a processor each, and clients that are a load would measure themselves.
 const together = 75
 
-// paceOf is the time between two requests of one of so many observers.
-func paceOf(observers int) time.Duration { return time.Duration(observers) * time.Second / together }
+// paceOf is the time between two requests of one of so many clients.
+func paceOf(clients int) time.Duration { return time.Duration(clients) * time.Second / together }
 
 const configMaps = "/api/v1/namespaces/" + Namespace + "/configmaps"
 
-// Run observes until the context ends, as one of so many observers. Each record is given to keep, one at a time.
-func Run(ctx context.Context, config *rest.Config, observers int, keep func(Record)) error {
+// Options are what an observer does.
+type Options struct {
+	Config  *rest.Config
+	Others  []string // addresses of the API, beside the Config's, of which each has a client of its own
+	Clients int      // how many there are in all, of all observers
+	Keep    func(Record)
+}
+
+// serverName is in the certificate of every apiserver, unlike one or the other of a node's addresses.
+const serverName = "kubernetes.default.svc"
+
+// Run observes until the context ends. Records are kept one at a time.
+func Run(ctx context.Context, o Options) error {
 	// Held connections are those of an ordinary client: one, over HTTP/2, for all of them.
-	held, err := rest.HTTPClientFor(config)
+	held, err := rest.HTTPClientFor(o.Config)
 	if err != nil {
 		return err
 	}
 	var mu sync.Mutex
-	keepOne := func(record Record) {
+	keep := func(record Record) {
 		mu.Lock()
 		defer mu.Unlock()
-		keep(record)
+		o.Keep(record)
 	}
-	client, err := steady.Start(ctx, steady.Options{
-		Config: config, Pace: paceOf(observers), Request: steady.Get(configMaps + "/" + Quiet),
-		Keep: func(answer steady.Answer) { keepOne(Record{Answer: &answer}) },
-	})
-	if err != nil {
-		return err
+	for _, address := range append([]string{""}, o.Others...) {
+		config := rest.CopyConfig(o.Config)
+		if address != "" {
+			config.Host, config.ServerName = "https://"+address, serverName
+		}
+		client, err := steady.Start(ctx, steady.Options{
+			Config: config, Pace: paceOf(o.Clients), Request: steady.Get(configMaps + "/" + Quiet),
+			Keep: func(answer steady.Answer) { keep(Record{Answer: &answer, Of: address}) },
+		})
+		if err != nil {
+			return err
+		}
+		defer client.Stop()
 	}
-	defer client.Stop()
 	var watches sync.WaitGroup
 	for thing, object := range map[string]string{BusyWatch: Beat, QuietWatch: Quiet} {
 		w := &watch{
-			client: held, url: config.Host + configMaps, object: object, thing: thing,
-			keep: func(moment Moment) { keepOne(Record{Moment: &moment}) },
+			client: held, url: o.Config.Host + configMaps, object: object, thing: thing,
+			keep: func(moment Moment) { keep(Record{Moment: &moment}) },
 		}
 		watches.Go(func() { w.run(ctx) })
 	}

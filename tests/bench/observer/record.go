@@ -9,6 +9,7 @@ import (
 // Record is one thing that an observer saw: an answer, or a moment.
 type Record struct {
 	Answer *steady.Answer `json:"answer,omitempty"`
+	Of     string         `json:"of,omitempty"` // the address that was asked, where it isn't the usual one
 	Moment *Moment        `json:"moment,omitempty"`
 }
 
