@@ -17,6 +17,7 @@ import (
 
 // A cluster as kubeadm made it before 1.36 gets an apiserver that is nobody but itself at kubelets.
 func TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted(t *testing.T) {
+	inTurn(t)
 	name := acctest.RandomWithPrefix("kubecomm-acc-client")
 	lab := hardeningLab{t: t, name: name}
 	var before string
