@@ -117,7 +117,7 @@ func (s *swap) waitGuarded(ctx context.Context) error {
 	})
 }
 
-// removeGuard asks an instance that serves to remove the policy.
+// removeGuard asks an instance that serves to remove the policy. After its node was away, it may serve a moment later.
 func (s *swap) removeGuard(ctx context.Context) error {
 	client, err := s.real.client(ctx, s.target)
 	if err != nil {
@@ -125,14 +125,13 @@ func (s *swap) removeGuard(ctx context.Context) error {
 	}
 	defer client.close()
 	admission := client.AdmissionregistrationV1()
-	err = errors.Join(
-		ignoreNotFound(admission.ValidatingAdmissionPolicyBindings().Delete(ctx, guardName, metav1.DeleteOptions{})),
-		ignoreNotFound(admission.ValidatingAdmissionPolicies().Delete(ctx, guardName, metav1.DeleteOptions{})),
-	)
-	if err != nil {
-		return fmt.Errorf("removing the admission policy %s: %w", guardName, err)
-	}
-	return nil
+	what := "the admission policy " + guardName + " to be removed"
+	return wait.Until(ctx, what, wait.Options{Limit: apiLimit, Every: time.Second}, func(ctx context.Context) error {
+		return errors.Join(
+			ignoreNotFound(admission.ValidatingAdmissionPolicyBindings().Delete(ctx, guardName, metav1.DeleteOptions{})),
+			ignoreNotFound(admission.ValidatingAdmissionPolicies().Delete(ctx, guardName, metav1.DeleteOptions{})),
+		)
+	})
 }
 
 func ignoreNotFound(err error) error {

@@ -69,6 +69,7 @@ func stagePair(ctx context.Context, node Node, key pki.PrivateKey, chain ...*x50
 // while only one of the two is new they don't match. A kubelet that runs then keeps what it serves and tries again, but
 // one that starts then could not.
 const installPairScript = `set -e
+trap 'rm -f -- "$2.kubecomm" "$4.kubecomm"' EXIT
 cp --preserve=mode -- "$1" "$2.kubecomm"
 cp --preserve=mode -- "$3" "$4.kubecomm"
 sync -- "$2.kubecomm" "$4.kubecomm"

@@ -55,9 +55,12 @@ save() {
 }
 `
 
-// restoreScript puts files back with their owner, permissions and times.
+// restoreScript puts files back with their owner, permissions and times. Those that are as they were stay, because a full
+// disk may be why they are.
 const restoreScript = `set -e
-base=$1 absent=$2; shift 2
+base=$1 absent=$2 new=; shift 2
+trap '[ -z "$new" ] || rm -f -- "$new"' EXIT
+looks() { stat --format '%F %a %u %g %Y' -- "$1"; }
 for file; do
   copy=$base$file
   [ -e "$copy" ] || [ -e "$copy$absent" ] || exit 45
@@ -65,6 +68,7 @@ done
 for file; do
   copy=$base$file
   if [ -e "$copy" ]; then
+    if cmp -s -- "$copy" "$file" && [ "$(looks "$copy")" = "$(looks "$file")" ]; then continue; fi
     new=$(dirname -- "$file")/.kubecomm.restored
     cp -a -- "$copy" "$new"
     mv -f -- "$new" "$file"
