@@ -364,7 +364,8 @@ func install(ctx context.Context, node Node, component settings.Component, stage
 		listens = health[component].port
 	}
 	args := []string{
-		"setsid", "--wait", "flock", installLock, "sh", "-c", installScript, "sh",
+		// Commands give way to pods. Who waits for a component that is away would wait for longer.
+		"nice", "-n", "-5", "setsid", "--wait", "flock", installLock, "sh", "-c", installScript, "sh",
 		staged, manifest, string(component), port, listens,
 	}
 	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
