@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"time"
 )
 
@@ -26,7 +25,7 @@ func (n *Node) Dial(ctx context.Context, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := Command{Args: slices.Concat(giveWay, []string{"bash", "-c", relayScript, "bash", host, port})}
+	command := givingWay("bash", "-c", relayScript, "bash", host, port)
 	relay, err := n.attachInTurn(ctx, n.execLimited, command, func(err error) error { return n.notDialled(address, err) })
 	if err != nil {
 		return nil, err

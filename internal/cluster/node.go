@@ -129,11 +129,12 @@ func (n *Node) exec(ctx context.Context, command Command, stdout, stderr io.Writ
 	return nil
 }
 
-// giveWay has a process in a node leave what it can to the pods of the node, which share the node's part of the processor with
-// it: an observation is a burst of small commands, and clients of the API wait meanwhile.
-var giveWay = []string{"nice", "-n", "5"}
+// givingWay has a process in a node leave what it can to the pods of the node, which share the node's part of the processor
+// with it: an observation is a burst of small commands, and clients of the API wait meanwhile.
+func givingWay(args ...string) Command {
+	return Command{Args: append([]string{"nice", "-n", "5"}, args...)}
+}
 
 func (n *Node) startShell() (*stream, error) {
-	command := Command{Args: slices.Concat(giveWay, []string{"bash", "-c", shellScript})}
-	return n.attach(context.Background(), n.exec, command, func(err error) error { return err })
+	return n.attach(context.Background(), n.exec, givingWay("bash", "-c", shellScript), func(err error) error { return err })
 }
