@@ -293,14 +293,8 @@ func (o *operation) run(ctx context.Context, steps []Step) error {
 
 // finish makes sure that nothing of an operation goes on, and forgets it.
 func (o *operation) finish(ctx context.Context) error {
-	for _, node := range o.target.controlPlanes() {
-		ended, err := idle(ctx, node)
-		if err == nil && !ended {
-			err = errors.New("the trial could not be removed")
-		}
-		if err != nil {
-			return fmt.Errorf("ending the swap on node %s: %w", node.Name(), err)
-		}
+	if err := waitEnded(ctx, o.target); err != nil {
+		return err
 	}
 	if err := o.removeUnnamed(ctx); err != nil {
 		return err

@@ -122,6 +122,10 @@ func (s *swap) stage(ctx context.Context) error {
 	if err := checkBindAddress(manifest); err != nil {
 		return err
 	}
+	// The trial of the control plane before may still end. To start another beside it makes clients wait on a small machine.
+	if err := waitEnded(ctx, s.target); err != nil {
+		return err
+	}
 	port, err := s.choosePort(ctx, manifest)
 	if err != nil {
 		return err
@@ -387,7 +391,7 @@ rm -f -- "$manifest"
 nft delete table inet "$table"
 rm -rf -- "$folder"`
 
-// removeTrial has the trial removed. What follows need not wait until it has ended: see idle.
+// removeTrial has the trial removed. What follows need not wait until it has ended, but for the next swap: see waitEnded.
 func (s *swap) removeTrial(ctx context.Context) error {
 	if err := s.removeGuard(ctx); err != nil {
 		return err
@@ -416,6 +420,20 @@ func idle(ctx context.Context, node Node) (ended bool, err error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// waitEnded waits until no script of a swap runs on any control plane any more. Its error is one of a swap that wasn't ended.
+func waitEnded(ctx context.Context, target Target) error {
+	for _, node := range target.controlPlanes() {
+		ended, err := idle(ctx, node)
+		if err == nil && !ended {
+			err = errors.New("the trial could not be removed")
+		}
+		if err != nil {
+			return fmt.Errorf("ending the swap on node %s: %w", node.Name(), err)
+		}
+	}
+	return nil
 }
 
 // underWay returns the swap that is under way on a node, or nil.
