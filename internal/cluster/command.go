@@ -24,7 +24,7 @@ func (e *Engine) command(ctx context.Context, args ...string) (string, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			return "", cause
 		}
-		return "", fmt.Errorf("%s %s: %w: %s", client, args[0], err, redact(strings.TrimSpace(stderr.String())))
+		return "", fmt.Errorf("%s %s: %w: %s", client, args[0], err, Redact(strings.TrimSpace(stderr.String())))
 	}
 	return stdout.String(), nil
 }

@@ -40,7 +40,7 @@ func (e *CreateError) Reason() string {
 	if errors.Is(e.Err, context.Canceled) {
 		return "It was interrupted."
 	}
-	return redact(e.Err.Error())
+	return Redact(e.Err.Error())
 }
 
 func (e *CreateError) Unwrap() error { return errors.Join(e.Err, e.CleanUp) }

@@ -35,7 +35,7 @@ func (e *Engine) Delete(ctx context.Context, name, kubeconfigPath string) error 
 	select {
 	case err := <-deleted:
 		if err != nil {
-			return fmt.Errorf("deleting cluster %s: %s", name, redact(outputOf(err)))
+			return fmt.Errorf("deleting cluster %s: %s", name, Redact(outputOf(err)))
 		}
 		return nil
 	case <-ctx.Done():

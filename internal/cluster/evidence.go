@@ -28,7 +28,7 @@ var noise = regexp.MustCompile(`^(?:[IW]\d{4} .*|\s+/?[\w./@-]+\.(?:go|s):\d+.*|
 // lastLines returns the last lines of a command's output that say something, redacted.
 func lastLines(output string, count int) []string {
 	var lines []string
-	for line := range strings.Lines(redact(output)) {
+	for line := range strings.Lines(Redact(output)) {
 		line = strings.TrimRight(line, " \r\n")
 		if line != "" && !noise.MatchString(line) {
 			lines = append(lines, line)

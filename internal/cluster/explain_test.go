@@ -27,7 +27,7 @@ func TestRedact(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, test.want, redact(test.text))
+			assert.Equal(t, test.want, Redact(test.text))
 		})
 	}
 }

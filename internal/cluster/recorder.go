@@ -82,7 +82,7 @@ func (r *recorder) keep(message string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if message = strings.TrimSpace(message); message != "" && !r.closed {
-		r.lines = append(r.lines, redact(message))
+		r.lines = append(r.lines, Redact(message))
 		r.lines = r.lines[max(0, len(r.lines)-recordedLines):]
 	}
 }

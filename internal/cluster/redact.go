@@ -18,8 +18,8 @@ var secrets = []struct {
 	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`), "(token)"},
 }
 
-// redact takes keys and tokens out of text that goes into an error or a log.
-func redact(text string) string {
+// Redact takes keys and tokens out of text that goes into an error, a log or a report.
+func Redact(text string) string {
 	for _, secret := range secrets {
 		text = secret.pattern.ReplaceAllString(text, secret.replacement)
 	}

@@ -70,7 +70,7 @@ func (s *suite) deploy(ctx context.Context, _ *envconf.Config) (context.Context,
 	for _, node := range s.cluster.Nodes() {
 		names = append(names, node.Name())
 	}
-	s.pods, err = workload.Deploy(ctx, config, os.Getenv(agnhostImageVariable), names...)
+	s.pods, err = workload.Deploy(ctx, config, workload.Deployment{Image: os.Getenv(agnhostImageVariable), Nodes: names})
 	return ctx, err
 }
 

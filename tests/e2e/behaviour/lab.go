@@ -52,7 +52,7 @@ func NewLab(ctx context.Context, c *cluster.Cluster, image string) (*Lab, error)
 		return nil, err
 	}
 	l := &Lab{cluster: c, image: image, admin: admin, client: client}
-	pods, err := workload.Deploy(ctx, admin, image, l.worker().Name())
+	pods, err := workload.Deploy(ctx, admin, workload.Deployment{Image: image, Nodes: []string{l.worker().Name()}})
 	if err != nil {
 		return nil, err
 	}

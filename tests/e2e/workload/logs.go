@@ -12,7 +12,7 @@ import (
 
 func logs(ctx context.Context, pod Pod) error {
 	options := &corev1.PodLogOptions{Container: listener}
-	result := pod.client.CoreV1().Pods(namespace).GetLogs(pod.name, options).Do(ctx)
+	result := pod.client.CoreV1().Pods(pod.namespace).GetLogs(pod.name, options).Do(ctx)
 	if err := result.Error(); err != nil { // which, unlike DoRaw's, says what the apiserver said
 		return err
 	}
@@ -29,7 +29,7 @@ func logs(ctx context.Context, pod Pod) error {
 // follow reads what is in the log, then has the pod write a line, and waits for that line.
 func follow(ctx context.Context, pod Pod) error {
 	options := &corev1.PodLogOptions{Container: listener, Follow: true}
-	stream, err := pod.client.CoreV1().Pods(namespace).GetLogs(pod.name, options).Stream(ctx)
+	stream, err := pod.client.CoreV1().Pods(pod.namespace).GetLogs(pod.name, options).Stream(ctx)
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,6 @@ func spdyTunnel(ctx context.Context, pod Pod, t tunnel) (*portforward.PortForwar
 }
 
 func (p Pod) url(subresource string, options runtime.Object) *url.URL {
-	return p.client.CoreV1().RESTClient().Get().Resource("pods").Namespace(namespace).Name(p.name).
+	return p.client.CoreV1().RESTClient().Get().Resource("pods").Namespace(p.namespace).Name(p.name).
 		SubResource(subresource).VersionedParams(options, scheme.ParameterCodec).URL()
 }

@@ -17,34 +17,43 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
-const namespace = "kubecomm-test"
-
 // readyLimit leaves time for the kubelets to pull the image, where there is a registry.
 const readyLimit = 3 * time.Minute
 
 // Pod is one node's pod.
 type Pod struct {
-	Node   string
-	name   string
-	config *rest.Config
-	client kubernetes.Interface
+	Node      string
+	name      string
+	namespace string
+	config    *rest.Config
+	client    kubernetes.Interface
 }
 
-// Deploy starts a pod on each of the nodes, control planes included, and waits until all of them are ready. The image
-// is agnhost, the workload server of Kubernetes' own tests.
-func Deploy(ctx context.Context, config *rest.Config, image string, nodes ...string) ([]Pod, error) {
+// Deployment is what Deploy makes.
+type Deployment struct {
+	Namespace string            // which it makes; "kubecomm-test" if empty
+	Labels    map[string]string // of the namespace
+	Image     string            // agnhost, the workload server of Kubernetes' own tests
+	Nodes     []string          // control planes may be among them
+}
+
+// Deploy starts a pod on each of the nodes and waits until all of them are ready.
+func Deploy(ctx context.Context, config *rest.Config, d Deployment) ([]Pod, error) {
+	if d.Namespace == "" {
+		d.Namespace = "kubecomm-test"
+	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err
 	}
-	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: d.Namespace, Labels: d.Labels}}
 	if _, err := client.CoreV1().Namespaces().Create(ctx, home, metav1.CreateOptions{}); err != nil {
 		return nil, err
 	}
 	var pods []Pod
-	for _, node := range nodes {
-		pod := Pod{Node: node, name: "on-" + node, config: config, client: client}
-		if err := pod.start(ctx, image); err != nil {
+	for _, node := range d.Nodes {
+		pod := Pod{Node: node, name: "on-" + node, namespace: d.Namespace, config: config, client: client}
+		if err := pod.start(ctx, d.Image); err != nil {
 			return nil, err
 		}
 		pods = append(pods, pod)
@@ -62,7 +71,7 @@ func Deploy(ctx context.Context, config *rest.Config, image string, nodes ...str
 func (p Pod) start(ctx context.Context, image string) error {
 	what := fmt.Sprintf("pod %s to be accepted", p.name)
 	return wait.Until(ctx, what, wait.Options{Limit: time.Minute}, func(ctx context.Context) error {
-		_, err := p.client.CoreV1().Pods(namespace).Create(ctx, p.manifest(image), metav1.CreateOptions{})
+		_, err := p.client.CoreV1().Pods(p.namespace).Create(ctx, p.manifest(image), metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			return nil
 		}
@@ -71,17 +80,22 @@ func (p Pod) start(ctx context.Context, image string) error {
 }
 
 func (p Pod) ready(ctx context.Context) error {
-	found, err := p.client.CoreV1().Pods(namespace).Get(ctx, p.name, metav1.GetOptions{})
+	found, err := p.client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
-	for _, condition := range found.Status.Conditions {
+	return Ready(found)
+}
+
+// Ready returns nil of a pod that is ready, or else how it stands.
+func Ready(pod *corev1.Pod) error {
+	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
 			return nil
 		}
 	}
-	problem := fmt.Errorf("it is %s", found.Status.Phase)
-	for _, container := range found.Status.ContainerStatuses {
+	problem := fmt.Errorf("it is %s", pod.Status.Phase)
+	for _, container := range pod.Status.ContainerStatuses {
 		if waiting := container.State.Waiting; waiting != nil {
 			problem = errors.Join(problem, fmt.Errorf("container %s: %s: %s", container.Name, waiting.Reason, waiting.Message))
 		}
@@ -91,7 +105,7 @@ func (p Pod) ready(ctx context.Context) error {
 
 // Containers returns the identities of the pod's running containers: others after a restart.
 func (p Pod) Containers(ctx context.Context) ([]string, error) {
-	found, err := p.client.CoreV1().Pods(namespace).Get(ctx, p.name, metav1.GetOptions{})
+	found, err := p.client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
