@@ -30,12 +30,14 @@ func TestTheQuickstartHardensAClusterAndKeepsItSo(t *testing.T) {
 	}{
 		{"an apply leaves a cluster in which every node is verified", appliesOnce},
 		{"a second apply has nothing to do", appliesAgain},
+		{"the conformance suite passes as a whole", passesTheConformanceSuite},
 		{"a flag removed by hand is planned on verify_kubelets and put back", repairsTheFlag},
 		{"a stranger's certificate on a node is planned on that node's certificate and replaced", repairsTheCertificate},
 		{"an import into an empty state has nothing to change", imports},
 		{"a CA of the user's own takes the place of kubecomm's, and its key goes to no node", adoptsOwnCA},
 		{"no private key of a CA or of a kubelet is in state, plan, log or output", keepsKeysToTheNodes},
 		{"destroying the hardening alone brings the stock behaviour back", revertsAlone},
+		{"the conformance suite says of the stock cluster that kubelets aren't verified", failsTheConformanceSuite},
 		{"destroying the rest leaves no container", destroysAll},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.do(ctx, t, q) }) {

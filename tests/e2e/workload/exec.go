@@ -44,3 +44,6 @@ func execute(ctx context.Context, pod Pod, transport streamTransport, input stri
 	}
 	return stdout.String(), nil
 }
+
+// Echo runs a command over a WebSocket that answers with the node's name and what it was told.
+func (p Pod) Echo(ctx context.Context) error { return execOver(webSocket)(ctx, p) }

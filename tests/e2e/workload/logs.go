@@ -57,3 +57,9 @@ func scanFor(lines *bufio.Scanner, wanted string) error {
 	}
 	return fmt.Errorf("the log ended before the line %q", wanted)
 }
+
+// Log returns what the pod's listener has written.
+func (p Pod) Log(ctx context.Context, options *corev1.PodLogOptions) ([]byte, error) {
+	options.Container = listener
+	return p.client.CoreV1().Pods(p.namespace).GetLogs(p.name, options).DoRaw(ctx)
+}

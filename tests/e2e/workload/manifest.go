@@ -4,7 +4,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 )
 
 const (
@@ -27,7 +26,7 @@ func (p Pod) manifest(image string) *corev1.Pod {
 			NodeName:    p.Node,
 			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			// The shell heeds no request to end.
-			TerminationGracePeriodSeconds: ptr.To(int64(1)),
+			TerminationGracePeriodSeconds: new(int64(1)),
 			Containers: []corev1.Container{
 				{
 					Name:            listener,

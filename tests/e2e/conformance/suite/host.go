@@ -14,7 +14,6 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
-	"k8s.io/utils/ptr"
 )
 
 // host is a node's network as it is seen from a pod that shares it: a port that is forwarded to such a pod is one of the node's
@@ -36,8 +35,8 @@ func (s *Subject) hostPod(node Node) *corev1.Pod {
 		Spec: corev1.PodSpec{
 			NodeName:                      node.Name,
 			HostNetwork:                   true,
-			TerminationGracePeriodSeconds: ptr.To(int64(1)),
-			AutomountServiceAccountToken:  ptr.To(false),
+			TerminationGracePeriodSeconds: new(int64(1)),
+			AutomountServiceAccountToken:  new(false),
 			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			Containers: []corev1.Container{{
 				Name: "host", Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"pause"},
