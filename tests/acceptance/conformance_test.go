@@ -1,17 +1,21 @@
 package acceptance
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 )
 
 // conformance is the released program, as make builds it.
@@ -26,7 +30,8 @@ func (q *quickstart) prove(ctx context.Context, t *testing.T, flags ...string) (
 	results := t.TempDir()
 	program, err := filepath.Abs(conformance)
 	require.NoError(t, err)
-	run := exec.CommandContext(ctx, program, append([]string{"-kind", q.name, "-results", results}, flags...)...)
+	flags = append([]string{"-kind", q.name, "-results", results, "-kubectl-image", q.loadKubectl(ctx, t)}, flags...)
+	run := exec.CommandContext(ctx, program, flags...)
 	run.Dir = results
 	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) } // which removes what it made
 	run.WaitDelay = time.Minute
@@ -48,13 +53,33 @@ func (q *quickstart) prove(ctx context.Context, t *testing.T, flags ...string) (
 	return found, run.ProcessState.ExitCode()
 }
 
+// loadKubectl gives the nodes the image of kubectl that this machine has, and returns its name.
+func (q *quickstart) loadKubectl(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	image := os.Getenv("KUBECOMM_KUBECTL_IMAGE")
+	require.NotEmpty(t, image, "KUBECOMM_KUBECTL_IMAGE isn't set; make acceptance sets it")
+	archive, err := exec.CommandContext(ctx, "docker", "save", image).Output()
+	require.NoError(t, err)
+	for _, node := range q.open(ctx, t).Nodes() {
+		args := []string{"ctr", "--namespace", "k8s.io", "images", "import", "-"}
+		_, err := node.Run(ctx, cluster.Command{Args: args, Stdin: bytes.NewReader(archive)})
+		require.NoError(t, err)
+	}
+	return image
+}
+
+// leftOut are checks that this machine has nothing for.
+var leftOut = []string{"in-pod/python-client", "outside/browser"}
+
 func passesTheConformanceSuite(ctx context.Context, t *testing.T, q *quickstart) {
 	t.Helper()
 	found, code := q.prove(ctx, t, "-profile", "baseline", "-destructive")
 	assert.Zero(t, code)
 	require.NotEmpty(t, found)
 	for id, verdict := range found {
-		assert.Equal(t, "passed", verdict, id)
+		if verdict != "skipped" || !slices.Contains(leftOut, id) {
+			assert.Equal(t, "passed", verdict, id)
+		}
 	}
 }
 

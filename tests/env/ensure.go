@@ -95,6 +95,7 @@ func (e environment) exports() string {
 		{"KUBECOMM_AGNHOST_IMAGE", e.images.Agnhost},
 		{"KUBECOMM_KONNECTIVITY_SERVER_IMAGE", e.images.KonnectivityServer},
 		{"KUBECOMM_KONNECTIVITY_AGENT_IMAGE", e.images.KonnectivityAgent},
+		{"KUBECOMM_KUBECTL_IMAGE", e.images.Kubectl},
 		{"KUBECOMM_CLI", e.cli},
 		{"TF_ACC_TERRAFORM_PATH", e.cli},
 	} {

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/e2e-framework/pkg/types"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/aftermath"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/inpod"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/kubeletpaths"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/tunnel"
@@ -19,7 +20,7 @@ import (
 // checks are done side by side, but for the destructive ones.
 func checks() []suite.Check {
 	return slices.Concat(
-		kubeletpaths.Checks(),
+		kubeletpaths.Checks(), inpod.Checks(),
 		tunnel.Checks(),
 	)
 }

@@ -15,6 +15,9 @@ const (
 	KonnectivityAgentImage  = "registry.k8s.io/kas-network-proxy/proxy-agent:v0.36.0"
 )
 
+// kubectlImage is upstream's, of the newest Kubernetes here, whatever version nodes run.
+func kubectlImage(newest Version) string { return "registry.k8s.io/kubectl:" + newest.String() }
+
 // agnhostSpec puts a shell beside agnhost, as upstream's image does.
 func agnhostSpec(p pieces, scratch string) (Spec, error) {
 	return oneProgram(scratch, "agnhost", filepath.Join(p.parts["agnhost"], "agnhost"), Spec{
@@ -24,6 +27,11 @@ func agnhostSpec(p pieces, scratch string) (Spec, error) {
 
 func konnectivitySpec(p pieces, scratch, role, ref string) (Spec, error) {
 	return oneProgram(scratch, "proxy-"+role, filepath.Join(p.parts["konnectivity"], role), Spec{Ref: ref})
+}
+
+// kubectlSpec has kubectl where upstream's image has it, and no shell either (kubernetes v1.37.1, build/server-image/kubectl).
+func kubectlSpec(kubernetes, scratch, ref string) (Spec, error) {
+	return oneProgram(scratch, "bin/kubectl", filepath.Join(kubernetes, "kubectl"), Spec{Ref: ref})
 }
 
 // balancerSpec is the program under the name that kind calls.

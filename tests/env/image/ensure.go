@@ -12,7 +12,7 @@ import (
 
 // Refs are the images to use in tests.
 type Refs struct {
-	Node, Agnhost, Balancer, KonnectivityServer, KonnectivityAgent string
+	Node, Agnhost, Balancer, KonnectivityServer, KonnectivityAgent, Kubectl string
 	// Built: at least one of them was built from source on this machine, which
 	// means that it is cut off from registries.
 	Built bool
@@ -72,6 +72,7 @@ func Ensure(ctx context.Context, o Options) (Refs, error) {
 		{&refs.Balancer, wanted{"load balancer image", []string{balancer}, e.helperKey, e.buildHelper}},
 		{&refs.KonnectivityServer, wanted{"Konnectivity server image", []string{KonnectivityServerImage}, e.helperKey, e.buildHelper}},
 		{&refs.KonnectivityAgent, wanted{"Konnectivity agent image", []string{KonnectivityAgentImage}, e.helperKey, e.buildHelper}},
+		{&refs.Kubectl, wanted{"kubectl image", []string{kubectlImage(newest)}, e.helperKey, e.buildHelper}},
 	} {
 		ref, built, err := e.ensure(ctx, w.wanted)
 		if err != nil && o.ReadOnly {

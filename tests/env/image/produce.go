@@ -107,6 +107,11 @@ func (e *ensurer) buildHelper(ctx context.Context, scratch, ref, key string) err
 		spec, err = konnectivitySpec(p, scratch, "server", ref)
 	case KonnectivityAgentImage:
 		spec, err = konnectivitySpec(p, scratch, "agent", ref)
+	case kubectlImage(e.newest):
+		var kubernetes string
+		if kubernetes, err = e.part(ctx, kubernetesPart(e.newest)); err == nil {
+			spec, err = kubectlSpec(kubernetes, scratch, ref)
+		}
 	default:
 		spec, err = balancerSpec(p, scratch, ref)
 	}

@@ -49,7 +49,7 @@ func (e *Evidence) Notes() []Note {
 	return append([]Note(nil), e.notes...)
 }
 
-// bearer is a token whose form isn't known.
-var bearer = regexp.MustCompile(`(?i)(\bbearer )[^\s"',]+`)
+// bearer is a token whose form isn't known, and too long to be a word of a sentence.
+var bearer = regexp.MustCompile(`(?i)(\bbearer )[^\s"',]{12,}`)
 
 func redact(text string) string { return bearer.ReplaceAllString(cluster.Redact(text), "${1}(token)") }

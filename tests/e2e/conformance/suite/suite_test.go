@@ -28,7 +28,7 @@ func TestWhatBecomesOfACheck(t *testing.T) {
 		"it can't be done":            {Check{Try: does(Skip("there is no %s", "worker"))}, Skipped, "there is no worker"},
 		"its positive control fails":  {Check{Control: does(errBroken), Try: does(nil)}, Failed, "the positive control, which must succeed, failed: broken"},
 		"its control can't be done":   {Check{Control: does(Skip("no")), Try: does(nil)}, Skipped, "no"},
-		"it says a token in an error": {Check{Try: does(errors.New("Bearer abc refused"))}, Failed, "Bearer (token) refused"},
+		"it says a token in an error": {Check{Try: does(errors.New("Bearer abcdefghijkl refused"))}, Failed, "Bearer (token) refused"},
 		"it panics":                   {Check{Try: func(context.Context, *Subject, *Evidence) error { panic("oh") }}, Failed, "the check panicked: oh"},
 	}
 	for name, test := range tests {
@@ -42,11 +42,11 @@ func TestWhatBecomesOfACheck(t *testing.T) {
 
 func TestEvidenceHoldsNoSecrets(t *testing.T) {
 	evidence := &Evidence{}
-	evidence.Note("Authorization: Bearer %s", "opaque-token-1")
+	evidence.Note("Authorization: Bearer %s is an invalid bearer token", "opaque-token-1")
 	evidence.Unsafe("token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln")
 	evidence.Note("-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----")
 	require.Equal(t, []Note{
-		{Text: "Authorization: Bearer (token)"}, {Text: "token (token)", Unsafe: true}, {Text: "(private key)"},
+		{Text: "Authorization: Bearer (token) is an invalid bearer token"}, {Text: "token (token)", Unsafe: true}, {Text: "(private key)"},
 	}, evidence.Notes())
 }
 

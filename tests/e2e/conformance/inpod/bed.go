@@ -1,0 +1,75 @@
+package inpod
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
+)
+
+// beds makes one bed for all checks of a run.
+type beds struct {
+	mu   sync.Mutex
+	made *bed
+	err  error
+}
+
+// bed are the pods that checks are done from.
+type bed struct {
+	app    *corev1.Pod // its account may do nothing
+	reader *corev1.Pod // its account may list secrets
+	opted  *corev1.Pod // without a mounted token
+}
+
+func (b *beds) get(ctx context.Context, s *suite.Subject) (*bed, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.made == nil && b.err == nil {
+		if b.made, b.err = makeBed(ctx, s); b.err != nil {
+			b.err = fmt.Errorf("making the pods to check from: %w", b.err)
+		}
+	}
+	return b.made, b.err
+}
+
+// readyLimit leaves time for the kubelet to pull images.
+const readyLimit = 3 * time.Minute
+
+func makeBed(ctx context.Context, s *suite.Subject) (*bed, error) {
+	for _, account := range []string{appName, readerName} {
+		object := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account}}
+		if _, err := s.Client.CoreV1().ServiceAccounts(s.Namespace).Create(ctx, object, metav1.CreateOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	if err := letReadSecrets(ctx, s); err != nil {
+		return nil, err
+	}
+	made := &bed{}
+	for into, pod := range map[**corev1.Pod]*corev1.Pod{&made.app: appPod(s), &made.reader: readerPod(s), &made.opted: optedPod(s)} {
+		var err error
+		if *into, err = s.Client.CoreV1().Pods(s.Namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	for _, pod := range []*corev1.Pod{made.app, made.reader, made.opted} {
+		err := wait.Until(ctx, "pod "+pod.Name+" to be ready", wait.Options{Limit: readyLimit}, func(ctx context.Context) error {
+			found, err := s.Client.CoreV1().Pods(s.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			return workload.Ready(found)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return made, made.writeKubeconfig(ctx, s)
+}
