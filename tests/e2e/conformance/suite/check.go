@@ -75,11 +75,15 @@ func (c Check) Do(ctx context.Context, subject *Subject) Result {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	result := Result{Check: c, Verdict: Passed, Elapsed: time.Since(start), Evidence: evidence.Notes()}
-	if err != nil {
+	skipped, isSkip := errors.AsType[*skip](err)
+	switch {
+	case err == nil:
+	case isSkip:
+		result.Verdict, result.Reason = Skipped, skipped.reason
+	case ctx.Err() != nil: // what it saw then says nothing of the cluster
+		result.Verdict, result.Reason = Skipped, "the run was interrupted"
+	default:
 		result.Verdict, result.Reason = Failed, redact(err.Error())
-		if skipped, ok := errors.AsType[*skip](err); ok {
-			result.Verdict, result.Reason = Skipped, skipped.reason
-		}
 	}
 	return result
 }

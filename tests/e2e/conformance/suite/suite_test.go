@@ -40,6 +40,16 @@ func TestWhatBecomesOfACheck(t *testing.T) {
 	}
 }
 
+func TestWhatAnInterruptionCutShortDidNotFail(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	result := Check{Try: func(ctx context.Context, _ *Subject, _ *Evidence) error {
+		interrupt()
+		return ctx.Err()
+	}}.Do(ctx, nil)
+	assert.Equal(t, Skipped, result.Verdict)
+	assert.Equal(t, "the run was interrupted", result.Reason)
+}
+
 func TestEvidenceHoldsNoSecrets(t *testing.T) {
 	evidence := &Evidence{}
 	evidence.Note("Authorization: Bearer %s is an invalid bearer token", "opaque-token-1")
