@@ -13,6 +13,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/aftermath"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/inpod"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/kubeletpaths"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/proxypaths"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/tunnel"
 )
@@ -20,7 +21,7 @@ import (
 // checks are done side by side, but for the destructive ones.
 func checks() []suite.Check {
 	return slices.Concat(
-		kubeletpaths.Checks(), inpod.Checks(),
+		kubeletpaths.Checks(), proxypaths.Checks(), inpod.Checks(),
 		tunnel.Checks(),
 	)
 }

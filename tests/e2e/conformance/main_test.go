@@ -142,7 +142,11 @@ func (r *run) connect(ctx context.Context, config *envconf.Config) error {
 	if err != nil {
 		return err
 	}
-	r.record.begin(r.subject)
+	checks := len(everyCheck())
+	if len(config.Labels())+len(config.SkipLabels()) > 0 {
+		checks = 0
+	}
+	r.record.begin(r.subject, checks)
 	if err := r.subject.Deploy(ctx); err != nil {
 		return fmt.Errorf("starting the run's pods: %w", err)
 	}

@@ -16,11 +16,12 @@ type recorder struct {
 	mu     sync.Mutex
 	out    io.Writer
 	report report.Report
-	of     int // how many checks there are
+	of     int // how many checks there are; 0 if not all of them are done
 }
 
-func (r *recorder) begin(s *suite.Subject) {
-	r.out, r.of = os.Stderr, len(everyCheck())
+// begin takes note of which cluster it is, and of how many checks will be done.
+func (r *recorder) begin(s *suite.Subject, checks int) {
+	r.out, r.of = os.Stderr, checks
 	r.report = report.Report{
 		Cluster: s.Admin.Host, Version: s.Version, Expectation: s.Expect.String(), Begun: s.Started(),
 	}
@@ -31,7 +32,11 @@ func (r *recorder) add(result suite.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Results = append(r.report.Results, result)
-	line := fmt.Sprintf("[%d/%d] %-7s %s (%s)", len(r.report.Results), r.of, result.Verdict, result.ID,
+	number := fmt.Sprint(len(r.report.Results))
+	if r.of > 0 {
+		number += fmt.Sprintf("/%d", r.of)
+	}
+	line := fmt.Sprintf("[%s] %-7s %s (%s)", number, result.Verdict, result.ID,
 		result.Elapsed.Round(100*time.Millisecond))
 	if result.Reason != "" {
 		line += ": " + result.Reason

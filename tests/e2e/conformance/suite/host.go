@@ -16,22 +16,19 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
-// host is a node's network as it is seen from a pod that shares it: a port that is forwarded to such a pod is one of the node's
-// loopback address. So what only listens there is reached on any cluster, and what a node's firewall keeps from others.
-type host struct {
-	subject *Subject
-	pod     string
-
+// forwards are ports of pods that are forwarded to this machine. Each stays so until the run ends.
+type forwards struct {
 	mu    sync.Mutex
-	ports map[uint16]string // where each is forwarded from
-	stop  func()
+	ports map[string]string // where each is forwarded from
 	ended context.Context
+	end   func()
 }
 
-// hostPod is a pod that shares its node's network, and does nothing.
+// hostPod is a pod that shares its node's network, and does nothing. A port that is forwarded to it is one of the node's loopback
+// address: so what only listens there is reached on any cluster, and what a node's firewall keeps from others.
 func (s *Subject) hostPod(node Node) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "host-" + node.Name},
+		ObjectMeta: metav1.ObjectMeta{Name: hostPodName(node)},
 		Spec: corev1.PodSpec{
 			NodeName:                      node.Name,
 			HostNetwork:                   true,
@@ -45,19 +42,18 @@ func (s *Subject) hostPod(node Node) *corev1.Pod {
 	}
 }
 
+func hostPodName(node Node) string { return "host-" + node.Name }
+
 func (s *Subject) deployHosts(ctx context.Context) error {
-	pods := s.Client.CoreV1().Pods(s.Namespace)
-	s.hosts = map[string]*host{}
+	s.forwards.ports = map[string]string{}
+	s.forwards.ended, s.forwards.end = context.WithCancel(context.WithoutCancel(ctx))
 	for _, node := range s.Nodes {
-		if _, err := pods.Create(ctx, s.hostPod(node), metav1.CreateOptions{}); err != nil {
+		if _, err := s.Client.CoreV1().Pods(s.Namespace).Create(ctx, s.hostPod(node), metav1.CreateOptions{}); err != nil {
 			return err
 		}
-		h := &host{subject: s, pod: "host-" + node.Name, ports: map[uint16]string{}}
-		h.ended, h.stop = context.WithCancel(context.WithoutCancel(ctx))
-		s.hosts[node.Name] = h
 	}
 	for _, node := range s.Nodes {
-		if err := s.WaitReady(ctx, "host-"+node.Name); err != nil {
+		if err := s.WaitReady(ctx, hostPodName(node)); err != nil {
 			return err
 		}
 	}
@@ -78,26 +74,28 @@ func (s *Subject) WaitReady(ctx context.Context, pod string) error {
 
 // Dial connects to a port of a node's loopback address.
 func (s *Subject) Dial(ctx context.Context, node Node, port uint16) (net.Conn, error) {
-	known := s.hosts[node.Name]
-	if known == nil {
-		return nil, fmt.Errorf("the run has no pod in the network of node %s", node.Name)
-	}
-	at, err := known.forward(ctx, port)
+	return s.DialPod(ctx, hostPodName(node), port)
+}
+
+// DialPod connects to a port of a pod of the run's namespace.
+func (s *Subject) DialPod(ctx context.Context, pod string, port uint16) (net.Conn, error) {
+	at, err := s.forward(ctx, pod, port)
 	if err != nil {
-		return nil, fmt.Errorf("forwarding port %d of node %s: %w", port, node.Name, err)
+		return nil, fmt.Errorf("forwarding port %d of pod %s: %w", port, pod, err)
 	}
 	return (&net.Dialer{}).DialContext(ctx, "tcp", at)
 }
 
-// forward returns where the port is forwarded from. It stays so until the run ends.
-func (h *host) forward(ctx context.Context, port uint16) (string, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if at, known := h.ports[port]; known {
+// forward returns where the port is forwarded from.
+func (s *Subject) forward(ctx context.Context, pod string, port uint16) (string, error) {
+	f := &s.forwards
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := fmt.Sprintf("%s:%d", pod, port)
+	if at, known := f.ports[key]; known {
 		return at, nil
 	}
-	s := h.subject
-	target := s.Client.CoreV1().RESTClient().Get().Resource("pods").Namespace(s.Namespace).Name(h.pod).
+	target := s.Client.CoreV1().RESTClient().Get().Resource("pods").Namespace(s.Namespace).Name(pod).
 		SubResource("portforward").URL()
 	dialer, err := portforward.NewSPDYOverWebsocketDialer(target, s.Admin)
 	if err != nil {
@@ -105,7 +103,7 @@ func (h *host) forward(ctx context.Context, port uint16) (string, error) {
 	}
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	forwarder, err := portforward.NewOnAddressesWithContext(
-		h.ended, dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("0:%d", port)}, ready, io.Discard, io.Discard)
+		f.ended, dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("0:%d", port)}, ready, io.Discard, io.Discard)
 	if err != nil {
 		return "", err
 	}
@@ -121,11 +119,9 @@ func (h *host) forward(ctx context.Context, port uint16) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	h.ports[port] = net.JoinHostPort("127.0.0.1", fmt.Sprint(forwarded[0].Local))
-	return h.ports[port], nil
+	f.ports[key] = net.JoinHostPort("127.0.0.1", fmt.Sprint(forwarded[0].Local))
+	return f.ports[key], nil
 }
-
-func (h *host) close() { h.stop() }
 
 // OnNode is a client of what listens on a port of a node's loopback address, whatever is in the URL's place for it.
 func (s *Subject) OnNode(node Node, port uint16) func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -49,7 +49,8 @@ type Subject struct {
 	started time.Time
 	before  components
 	pods    []workload.Pod
-	hosts   map[string]*host // by node
+
+	forwards forwards
 
 	closing sync.Once
 	problem error // of closing
@@ -167,8 +168,8 @@ func (s *Subject) Close(ctx context.Context) error {
 	s.closing.Do(func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 		defer cancel()
-		for _, host := range s.hosts {
-			host.close()
+		if s.forwards.end != nil {
+			s.forwards.end()
 		}
 		s.problem = s.remove(limited)
 	})

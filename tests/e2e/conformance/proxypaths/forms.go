@@ -1,0 +1,111 @@
+// Package proxypaths checks the apiserver's proxy to nodes, pods and services: that each form of its URLs leads where it should,
+// what it passes on, whom it lets through, and that what it says over HTTPS is verified by nobody.
+package proxypaths
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
+)
+
+const area = "proxy-paths/"
+
+// makeLimit leaves time for the kubelet to pull the server's image.
+const makeLimit = 4 * time.Minute
+
+// Checks lists what is checked.
+func Checks() []suite.Check {
+	b := &beds{}
+	checks := append(forms(), passesOn()...)
+	checks = append(checks, refusals()...)
+	checks = append(checks, unverified())
+	for i := range checks {
+		checks[i].Limit = makeLimit
+		checks[i].Try = b.before(checks[i].Try)
+		if checks[i].Control != nil {
+			checks[i].Control = b.before(checks[i].Control)
+		}
+	}
+	return checks
+}
+
+type action = func(context.Context, *suite.Subject, *suite.Evidence) error
+
+func (b *beds) before(do action) action {
+	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
+		if err := b.make(ctx, s); err != nil {
+			return err
+		}
+		return do(ctx, s, e)
+	}
+}
+
+// forms are the ways to name what is proxied to.
+func forms() []suite.Check {
+	var checks []suite.Check
+	for _, form := range []struct{ id, sentence, kind, name string }{
+		{"pod-bare", "a pod's name alone leads to its first port, over HTTP", "pods", server},
+		{"pod-port", "a pod's name and a port lead to that port, over HTTP", "pods", fmt.Sprintf("%s:%d", server, plainPort)},
+		{"pod-http", "http: before a pod's name says so", "pods", fmt.Sprintf("http:%s:%d", server, plainPort)},
+		{"pod-https", "https: before a pod's name encrypts", "pods", fmt.Sprintf("https:%s:%d", server, tlsPort)},
+		{"service-bare", "a service's name alone leads to its only port, over HTTP", "services", plain},
+		{"service-port", "a service's name and a port's number lead to that port", "services", named + ":80"},
+		{"service-port-name", "a service's name and a port's name lead to that port", "services", named + ":web"},
+		{"service-empty-port", "an empty port is the one without a name", "services", plain + ":"},
+		{"service-http", "http: before a service's name says so", "services", "http:" + named + ":web"},
+		{"service-https", "https: before a service's name encrypts", "services", "https:" + named + ":443"},
+		{"service-https-port-name", "https: goes with a port's name", "services", "https:" + named + ":secure"},
+		{"service-https-empty-port", "https: goes with an empty port", "services", "https:" + secure + ":"},
+	} {
+		checks = append(checks, suite.Check{
+			ID: area + form.id, Sentence: form.sentence, Answers: []string{"C1", "C7", "A9"},
+			Try: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
+				return reaches(ctx, s, e, path(s, form.kind, form.name, "hostname"), server)
+			},
+		})
+	}
+	return append(checks, nodes())
+}
+
+// nodes asks every kubelet through the proxy: with its port or without, it is the kubelet, over HTTPS.
+func nodes() suite.Check {
+	return suite.Check{
+		ID: area + "node", Sentence: "a node's name, alone, with its kubelet's port, or with https: before it, leads to the kubelet",
+		Answers: []string{"C1", "A9"},
+		Try: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
+			for _, node := range s.Nodes {
+				withPort := fmt.Sprintf("%s:%d", node.Name, kubelet.Port)
+				for _, name := range []string{node.Name, withPort, "https:" + withPort} {
+					if err := reaches(ctx, s, e, "/api/v1/nodes/"+name+"/proxy/healthz", "ok"); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func path(s *suite.Subject, kind, name, rest string) string {
+	return fmt.Sprintf("/api/v1/namespaces/%s/%s/%s/proxy/%s", s.Namespace, kind, name, rest)
+}
+
+// reachLimit leaves time for a new service's endpoints to get around.
+const reachLimit = 20 * time.Second
+
+// reaches asks as the administrator until the answer is the wanted one.
+func reaches(ctx context.Context, s *suite.Subject, e *suite.Evidence, path, wanted string) error {
+	request, err := probe.API(s.Admin, path)
+	if err != nil {
+		return err
+	}
+	return wait.Until(ctx, path, wait.Options{Limit: reachLimit}, func(ctx context.Context) error {
+		_, err := probe.Expect(ctx, e, request, 200, wanted)
+		return err
+	})
+}
