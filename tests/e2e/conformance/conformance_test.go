@@ -11,7 +11,9 @@ import (
 	"sigs.k8s.io/e2e-framework/pkg/types"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/aftermath"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/controlplane"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/inpod"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/kubeletapi"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/kubeletpaths"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/proxypaths"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
@@ -21,7 +23,7 @@ import (
 // checks are done side by side, but for the destructive ones.
 func checks() []suite.Check {
 	return slices.Concat(
-		kubeletpaths.Checks(), proxypaths.Checks(), inpod.Checks(),
+		kubeletpaths.Checks(), kubeletapi.Checks(), proxypaths.Checks(), inpod.Checks(), controlplane.Checks(),
 		tunnel.Checks(),
 	)
 }

@@ -112,7 +112,7 @@ func unverified() suite.Check {
 		},
 		Try: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 			request := probe.Request{
-				URL:  fmt.Sprintf("https://%s:%d/hostname", server, tlsPort),
+				URL:  "https://" + net.JoinHostPort(server, fmt.Sprint(tlsPort)) + "/hostname",
 				Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return s.DialPod(ctx, server, tlsPort) },
 			}
 			answer, err := probe.Do(ctx, e, request) // which takes any server for the right one

@@ -16,7 +16,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
-// forwards are ports of pods that are forwarded to this machine. Each stays so until the run ends.
+// forwards are ports of pods that are forwarded to this machine, each until the run or the forward ends.
 type forwards struct {
 	mu    sync.Mutex
 	ports map[string]string // where each is forwarded from
@@ -120,6 +120,12 @@ func (s *Subject) forward(ctx context.Context, pod string, port uint16) (string,
 		return "", err
 	}
 	f.ports[key] = net.JoinHostPort("127.0.0.1", fmt.Sprint(forwarded[0].Local))
+	go func() { // a connection that the pod's port refuses ends all of a forward
+		_ = <-ended // every later connection is forwarded anew
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.ports, key)
+	}()
 	return f.ports[key], nil
 }
 
