@@ -76,10 +76,8 @@ func execute(
 	if err != nil {
 		return "", err
 	}
+	defer conn.Close() // the port is forwarded until then
 	at := conn.RemoteAddr().String()
-	if err := conn.Close(); err != nil {
-		return "", err
-	}
 	config := &rest.Config{Host: "https://" + at, BearerToken: token, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
 	target := url.URL{
 		Scheme: "https", Host: at, Path: fmt.Sprintf("/exec/%s/%s/%s", pod.Namespace, pod.Name, pod.Spec.Containers[0].Name),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,14 +14,6 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
-
-// forwards are ports of pods that are forwarded to this machine, each until the run or the forward ends.
-type forwards struct {
-	mu    sync.Mutex
-	ports map[string]string // where each is forwarded from
-	ended context.Context
-	end   func()
-}
 
 // hostPod is a pod that shares its node's network, and does nothing. A port that is forwarded to it is one of the node's loopback
 // address: so what only listens there is reached on any cluster, and what a node's firewall keeps from others.
@@ -45,8 +36,6 @@ func (s *Subject) hostPod(node Node) *corev1.Pod {
 func hostPodName(node Node) string { return "host-" + node.Name }
 
 func (s *Subject) deployHosts(ctx context.Context) error {
-	s.forwards.ports = map[string]string{}
-	s.forwards.ended, s.forwards.end = context.WithCancel(context.WithoutCancel(ctx))
 	for _, node := range s.Nodes {
 		if _, err := s.Client.CoreV1().Pods(s.Namespace).Create(ctx, s.hostPod(node), metav1.CreateOptions{}); err != nil {
 			return err
@@ -77,24 +66,35 @@ func (s *Subject) Dial(ctx context.Context, node Node, port uint16) (net.Conn, e
 	return s.DialPod(ctx, hostPodName(node), port)
 }
 
-// DialPod connects to a port of a pod of the run's namespace.
+// DialPod connects to a port of a pod of the run's namespace. Each connection is forwarded by itself, because the first that fails
+// ends all that share a forward (client-go v0.37.2, tools/portforward/portforward.go, handleConnection).
 func (s *Subject) DialPod(ctx context.Context, pod string, port uint16) (net.Conn, error) {
-	at, err := s.forward(ctx, pod, port)
-	if err != nil {
-		return nil, fmt.Errorf("forwarding port %d of pod %s: %w", port, pod, err)
+	forwarding, end := context.WithCancel(context.WithoutCancel(ctx))
+	at, err := s.forward(ctx, forwarding, pod, port)
+	if err == nil {
+		var conn net.Conn
+		if conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", at); err == nil {
+			return &forwarded{conn, end}, nil
+		}
 	}
-	return (&net.Dialer{}).DialContext(ctx, "tcp", at)
+	end()
+	return nil, fmt.Errorf("forwarding port %d of pod %s: %w", port, pod, err)
 }
 
-// forward returns where the port is forwarded from.
-func (s *Subject) forward(ctx context.Context, pod string, port uint16) (string, error) {
-	f := &s.forwards
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	key := fmt.Sprintf("%s:%d", pod, port)
-	if at, known := f.ports[key]; known {
-		return at, nil
-	}
+// forwarded is a connection that ends its forward.
+type forwarded struct {
+	net.Conn
+
+	end func()
+}
+
+func (f *forwarded) Close() error {
+	defer f.end()
+	return f.Conn.Close()
+}
+
+// forward returns where the port is forwarded from, until forwarding ends.
+func (s *Subject) forward(ctx, forwarding context.Context, pod string, port uint16) (string, error) {
 	target := s.Client.CoreV1().RESTClient().Get().Resource("pods").Namespace(s.Namespace).Name(pod).
 		SubResource("portforward").URL()
 	dialer, err := portforward.NewSPDYOverWebsocketDialer(target, s.Admin)
@@ -103,7 +103,7 @@ func (s *Subject) forward(ctx context.Context, pod string, port uint16) (string,
 	}
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	forwarder, err := portforward.NewOnAddressesWithContext(
-		f.ended, dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("0:%d", port)}, ready, io.Discard, io.Discard)
+		forwarding, dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("0:%d", port)}, ready, io.Discard, io.Discard)
 	if err != nil {
 		return "", err
 	}
@@ -115,18 +115,11 @@ func (s *Subject) forward(ctx context.Context, pod string, port uint16) (string,
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
-	forwarded, err := forwarder.GetPorts()
+	ports, err := forwarder.GetPorts()
 	if err != nil {
 		return "", err
 	}
-	f.ports[key] = net.JoinHostPort("127.0.0.1", fmt.Sprint(forwarded[0].Local))
-	go func() { // a connection that the pod's port refuses ends all of a forward
-		_ = <-ended // every later connection is forwarded anew
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.ports, key)
-	}()
-	return f.ports[key], nil
+	return net.JoinHostPort("127.0.0.1", fmt.Sprint(ports[0].Local)), nil
 }
 
 // OnNode is a client of what listens on a port of a node's loopback address, whatever is in the URL's place for it.

@@ -50,8 +50,6 @@ type Subject struct {
 	before  components
 	pods    []workload.Pod
 
-	forwards forwards
-
 	closing sync.Once
 	problem error // of closing
 }
@@ -168,9 +166,6 @@ func (s *Subject) Close(ctx context.Context) error {
 	s.closing.Do(func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 		defer cancel()
-		if s.forwards.end != nil {
-			s.forwards.end()
-		}
 		s.problem = s.remove(limited)
 	})
 	return s.problem
