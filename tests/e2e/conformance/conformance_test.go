@@ -15,6 +15,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/inpod"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/kubeletapi"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/kubeletpaths"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/outside"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/proxypaths"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/tunnel"
@@ -23,7 +24,8 @@ import (
 // checks are done side by side, but for the destructive ones.
 func checks() []suite.Check {
 	return slices.Concat(
-		kubeletpaths.Checks(), kubeletapi.Checks(), proxypaths.Checks(), inpod.Checks(), controlplane.Checks(),
+		kubeletpaths.Checks(), kubeletapi.Checks(), proxypaths.Checks(), inpod.Checks(), outside.Checks(),
+		controlplane.Checks(),
 		tunnel.Checks(),
 	)
 }

@@ -147,7 +147,7 @@ func needed() []authorizationv1.ResourceAttributes {
 		of("", "pods", "attach", "create", "get"),
 		of("", "pods", "portforward", "create", "get"),
 		of("", "pods", "proxy", "get", "create"),
-		of("", "services", "", "create"),
+		of("", "services", "", "create", "list"),
 		of("", "services", "proxy", "get"),
 		of("", "secrets", "", "create"),
 		of("", "configmaps", "", "create"),

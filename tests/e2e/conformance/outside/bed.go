@@ -1,0 +1,91 @@
+package outside
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
+)
+
+// The server and its service have different names: what answers with its own name is then known from what repeats a URL.
+const (
+	server     = "outside-server"
+	service    = "reached"
+	port       = 80
+	serverPort = 8080
+)
+
+// makeLimit leaves time for a kubelet to pull the server's image.
+const makeLimit = 4 * time.Minute
+
+// beds makes the server and its service once for all checks of a run.
+type beds struct {
+	mu   sync.Mutex
+	made *corev1.Service
+	err  error
+}
+
+type action = func(context.Context, *suite.Subject, *suite.Evidence) error
+
+// with does something with the service, as the cluster made it.
+func (b *beds) with(
+	do func(context.Context, *suite.Subject, *suite.Evidence, *corev1.Service) error,
+) action {
+	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
+		made, err := b.make(ctx, s)
+		if err != nil {
+			return fmt.Errorf("making the service that is reached from outside: %w", err)
+		}
+		return do(ctx, s, e, made)
+	}
+}
+
+func (b *beds) make(ctx context.Context, s *suite.Subject) (*corev1.Service, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.made == nil && b.err == nil {
+		b.made, b.err = makeBed(ctx, s)
+	}
+	return b.made, b.err
+}
+
+func makeBed(ctx context.Context, s *suite.Subject) (*corev1.Service, error) {
+	labels := map[string]string{"app": server}
+	made, err := s.Client.CoreV1().Services(s.Namespace).Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: service},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeNodePort, Selector: labels,
+			Ports: []corev1.ServicePort{{Port: port, TargetPort: intstr.FromInt32(serverPort)}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.Client.CoreV1().Pods(s.Namespace).Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: server, Labels: labels},
+		Spec: corev1.PodSpec{
+			NodeName:                      s.LastNode().Name,
+			TerminationGracePeriodSeconds: new(int64(1)),
+			AutomountServiceAccountToken:  new(false),
+			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+			Containers: []corev1.Container{{
+				Name: "server", Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent,
+				Args:  []string{"netexec", fmt.Sprintf("--http-port=%d", serverPort), "--udp-port=-1"},
+				Ports: []corev1.ContainerPort{{ContainerPort: serverPort}},
+				ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
+					HTTPGet: &corev1.HTTPGetAction{Path: "/hostname", Port: intstr.FromInt32(serverPort)},
+				}},
+			}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return made, s.WaitReady(ctx, server)
+}
