@@ -31,7 +31,7 @@ func (q *quickstart) prove(ctx context.Context, t *testing.T, flags ...string) (
 	results := t.TempDir()
 	program, err := filepath.Abs(conformance)
 	require.NoError(t, err)
-	flags = append([]string{"-kind", q.name, "-results", results, "-kubectl-image", q.loadKubectl(ctx, t)}, flags...)
+	flags = append([]string{"-kind", q.name, "-results", results}, flags...)
 	run := exec.CommandContext(ctx, program, flags...)
 	run.Dir = results
 	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) } // which removes what it made
@@ -74,7 +74,7 @@ var leftOut = []string{"in-pod/python-client", "outside/browser"}
 
 func passesTheConformanceSuite(ctx context.Context, t *testing.T, q *quickstart) {
 	t.Helper()
-	found, code := q.prove(ctx, t, "-profile", "baseline", "-destructive")
+	found, code := q.prove(ctx, t, "-profile", "baseline", "-destructive", "-kubectl-image", q.loadKubectl(ctx, t))
 	assert.Zero(t, code)
 	require.NotEmpty(t, found)
 	for id, verdict := range found {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	constants "k8s.io/apimachinery/pkg/util/portforward"
 	"k8s.io/client-go/tools/portforward"
 
@@ -55,11 +54,7 @@ const beginning = 256
 // speak asks for /pods at a port of a node's loopback address, and returns the beginning of the answer, or the reason that the
 // node's container runtime gives why there is none.
 func speak(ctx context.Context, s *suite.Subject, node suite.Node, port uint16) (string, error) {
-	pod, err := inNetworkOf(ctx, s, node)
-	if err != nil {
-		return "", err
-	}
-	target := s.Client.CoreV1().RESTClient().Get().Resource("pods").Namespace(s.Namespace).Name(pod).
+	target := s.Client.CoreV1().RESTClient().Get().Resource("pods").Namespace(s.Namespace).Name(suite.HostPod(node)).
 		SubResource("portforward").URL()
 	dialer, err := portforward.NewSPDYOverWebsocketDialer(target, s.Admin)
 	if err != nil {
@@ -97,18 +92,4 @@ func speak(ctx context.Context, s *suite.Subject, node suite.Node, port uint16) 
 		err = errors.New(string(reason))
 	}
 	return "", err
-}
-
-// inNetworkOf names a pod of the run's that shares the network of its node.
-func inNetworkOf(ctx context.Context, s *suite.Subject, node suite.Node) (string, error) {
-	found, err := s.Client.CoreV1().Pods(s.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node.Name})
-	if err != nil {
-		return "", err
-	}
-	for _, pod := range found.Items {
-		if pod.Spec.HostNetwork {
-			return pod.Name, nil
-		}
-	}
-	return "", fmt.Errorf("the run has no pod in the network of node %s", node.Name)
 }

@@ -20,8 +20,7 @@ func readWithToken(ctx context.Context, s *suite.Subject, e *suite.Evidence) (su
 	if err != nil {
 		return account, err
 	}
-	err = until(ctx, e, request, `"kind":"PodList"`)
-	return account, err
+	return account, until(ctx, e, request, `"kind":"PodList"`)
 }
 
 func canReadWithToken(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {

@@ -73,8 +73,7 @@ func (b *beds) proxyVerb() suite.Check {
 			if err != nil {
 				return err
 			}
-			err = until(ctx, e, request, server)
-			return err
+			return until(ctx, e, request, server)
 		}),
 	}
 }

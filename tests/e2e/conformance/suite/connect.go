@@ -99,7 +99,7 @@ func (s *Subject) checkVersion(ctx context.Context) error {
 		return fmt.Errorf("the cluster at %s runs Kubernetes %s; the suite checks 1.%d and later", s.Admin.Host, found.GitVersion,
 			settings.OldestMinor)
 	}
-	s.Version, s.Minor = found.GitVersion, minor
+	s.Version = found.GitVersion
 	return nil
 }
 

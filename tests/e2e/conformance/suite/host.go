@@ -19,7 +19,7 @@ import (
 // address: so what only listens there is reached on any cluster, and what a node's firewall keeps from others.
 func (s *Subject) hostPod(node Node) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: hostPodName(node)},
+		ObjectMeta: metav1.ObjectMeta{Name: HostPod(node)},
 		Spec: corev1.PodSpec{
 			NodeName:                      node.Name,
 			HostNetwork:                   true,
@@ -33,7 +33,8 @@ func (s *Subject) hostPod(node Node) *corev1.Pod {
 	}
 }
 
-func hostPodName(node Node) string { return "host-" + node.Name }
+// HostPod names the run's pod that shares a node's network.
+func HostPod(node Node) string { return "host-" + node.Name }
 
 func (s *Subject) deployHosts(ctx context.Context) error {
 	for _, node := range s.Nodes {
@@ -42,7 +43,7 @@ func (s *Subject) deployHosts(ctx context.Context) error {
 		}
 	}
 	for _, node := range s.Nodes {
-		if err := s.WaitReady(ctx, hostPodName(node)); err != nil {
+		if err := s.WaitReady(ctx, HostPod(node)); err != nil {
 			return err
 		}
 	}
@@ -63,7 +64,7 @@ func (s *Subject) WaitReady(ctx context.Context, pod string) error {
 
 // Dial connects to a port of a node's loopback address.
 func (s *Subject) Dial(ctx context.Context, node Node, port uint16) (net.Conn, error) {
-	return s.DialPod(ctx, hostPodName(node), port)
+	return s.DialPod(ctx, HostPod(node), port)
 }
 
 // DialPod connects to a port of a pod of the run's namespace. Each connection is forwarded by itself, because the first that fails

@@ -21,9 +21,7 @@ type collection struct {
 	remove func(context.Context, metav1.ListOptions) error
 }
 
-// made lists the kinds.
-func (s *Subject) made() map[string]collection { return collections(s.Client) }
-
+// collections lists the kinds.
 func collections(client kubernetes.Interface) map[string]collection {
 	namespaces := client.CoreV1().Namespaces()
 	return map[string]collection{
@@ -85,14 +83,10 @@ func all(
 
 // Left returns what is there of all that the run made.
 func (s *Subject) Left(ctx context.Context) ([]string, error) {
-	return left(ctx, s.Client, s.selector())
-}
-
-func left(ctx context.Context, client kubernetes.Interface, options metav1.ListOptions) ([]string, error) {
 	var found []string
-	kinds := collections(client)
+	kinds := collections(s.Client)
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		listed, err := kinds[kind].list(ctx, options)
+		listed, err := kinds[kind].list(ctx, s.selector())
 		if err != nil {
 			return nil, fmt.Errorf("listing %s: %w", kind, err)
 		}

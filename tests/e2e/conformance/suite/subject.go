@@ -23,8 +23,8 @@ import (
 // runLabel marks everything that a run makes, so that it can be found again.
 const runLabel = "kubecomm.dev/conformance-run"
 
-// ControlPlaneLabel is on nodes that control planes run on (Kubernetes v1.37.1, cmd/kubeadm/app/constants/constants.go).
-const ControlPlaneLabel = "node-role.kubernetes.io/control-plane"
+// controlPlaneLabel is on nodes that control planes run on (Kubernetes v1.37.1, cmd/kubeadm/app/constants/constants.go).
+const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
 
 // Images are what pods of a run are made of.
 type Images struct {
@@ -38,7 +38,6 @@ type Subject struct {
 	Admin     *rest.Config // not limited in how often it may ask
 	Client    kubernetes.Interface
 	Version   string // of the apiserver, as v1.37.1
-	Minor     int
 	Nodes     []Node
 	Expect    Expectation
 	Images    Images
@@ -67,7 +66,7 @@ func (s *Subject) readNodes(ctx context.Context) error {
 		return err
 	}
 	for _, node := range found.Items {
-		_, controls := node.Labels[ControlPlaneLabel]
+		_, controls := node.Labels[controlPlaneLabel]
 		known := Node{Name: node.Name, ControlPlane: controls}
 		for _, address := range node.Status.Addresses {
 			if address.Type == corev1.NodeInternalIP {
@@ -171,10 +170,9 @@ func (s *Subject) Close(ctx context.Context) error {
 	return s.problem
 }
 
-// remove deletes the namespace first, because it takes longest.
 func (s *Subject) remove(ctx context.Context) error {
 	var problems []error
-	kinds := s.made()
+	kinds := collections(s.Client)
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		if err := kinds[kind].remove(ctx, s.selector()); err != nil {
 			problems = append(problems, fmt.Errorf("removing the run's %s: %w", kind, err))
