@@ -169,7 +169,7 @@ func observeKubelet(ctx context.Context, target Target, node Node, observed *Nod
 			return fmt.Errorf("the original %s of node %s: %w", kubelet.ConfigFile, node.Name(), err)
 		}
 	}
-	answer := askKubelet(ctx, target, observed.Serving.Dialled)
+	answer := askSettledKubelet(ctx, target, observed.Serving.Dialled)
 	observed.Serving.Chain, observed.Serving.Problem = answer.chain, answer.chainProblem
 	observed.Kubelet.Running, observed.Kubelet.Problem = answer.config, answer.configProblem
 	return observed.Kubelet.readDocuments(ctx, node)

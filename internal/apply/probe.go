@@ -2,9 +2,11 @@ package apply
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,10 +16,17 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
 // probeLimit bounds one look at a server.
 const probeLimit = 15 * time.Second
+
+// refusalLimit is a little longer than a kubelet keeps a refusal: authorization.webhook.cacheUnauthorizedTTL, 30 s by
+// default (pkg/kubelet/apis/config/v1beta1/defaults.go, v1.37.1).
+const refusalLimit = 35 * time.Second
+
+var errRefused = errors.New(http.StatusText(http.StatusForbidden))
 
 // answered is what a kubelet showed and said to a client on a control plane.
 type answered struct {
@@ -40,6 +49,21 @@ func askKubelet(ctx context.Context, target Target, address netip.AddrPort) answ
 	chain := conn.ConnectionState().PeerCertificates
 	config, err := readConfigz(ctx, conn, address)
 	return answered{chain: chain, config: config, configProblem: err}
+}
+
+// askSettledKubelet is askKubelet, and asks again while the kubelet refuses to tell what it runs with: an apiserver that
+// has just started doesn't know all roles yet, and the kubelet keeps what it was told then.
+func askSettledKubelet(ctx context.Context, target Target, address netip.AddrPort) (answer answered) {
+	what := fmt.Sprintf("the kubelet at %s to tell what it runs with", address)
+	err := wait.Until(ctx, what, wait.Options{Limit: refusalLimit, Every: time.Second}, func(ctx context.Context) error {
+		answer = askKubelet(ctx, target, address)
+		if errors.Is(answer.configProblem, errRefused) {
+			return answer.configProblem
+		}
+		return nil
+	})
+	answer.configProblem = cmp.Or(err, answer.configProblem)
+	return answer
 }
 
 func connectTLS(ctx context.Context, target Target, address netip.AddrPort) (*tls.Conn, error) {
@@ -73,7 +97,11 @@ func readConfigz(ctx context.Context, conn *tls.Conn, address netip.AddrPort) (k
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusForbidden:
+		return nil, fmt.Errorf("GET %s: %d %w", url, response.StatusCode, errRefused)
+	default:
 		return nil, fmt.Errorf("GET %s: %s", url, response.Status)
 	}
 	body, err := io.ReadAll(response.Body)

@@ -9,15 +9,25 @@
 package faults
 
 import (
+	"context"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 )
+
+// wholeRun ends when it is interrupted: the cluster is taken down then, and no other is created.
+var wholeRun context.Context
 
 func TestMain(m *testing.M) {
 	if text, isApplier := os.LookupEnv(orderVariable); isApplier {
 		os.Exit(carryOut(text))
 	}
-	os.Exit(m.Run())
+	var stop context.CancelFunc
+	wholeRun, stop = signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := m.Run()
+	stop()
+	os.Exit(code)
 }
 
 func TestAClusterServesWhateverGoesWrongDuringAnApply(t *testing.T) {

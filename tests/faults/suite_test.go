@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -35,7 +33,7 @@ const (
 // suite has the cluster that all cases share, one after the other. Where a case fails and the cluster can't be restored,
 // the next gets a new one of the same name.
 type suite struct {
-	ctx           context.Context // of the whole run; every test takes its own from it
+	ctx           context.Context // wholeRun; every test takes its own from it
 	choice        choice
 	engine        *cluster.Engine
 	name          string
@@ -53,15 +51,13 @@ func newSuite(t *testing.T, controlPlanes int) *suite {
 	require.NoError(t, err)
 	// In a log, this is what a day's run is repeated by.
 	t.Log(chosen)
-	// An interrupted run takes its cluster down as well.
-	ctx, stop := signal.NotifyContext(context.WithoutCancel(t.Context()), os.Interrupt, syscall.SIGTERM)
+	require.NoError(t, wholeRun.Err(), "the run was interrupted")
 	s := &suite{
-		ctx: ctx, choice: chosen, engine: cluster.NewEngine(), name: "kubecomm-faults-" + strings.ToLower(rand.Text()[:6]),
+		ctx: wholeRun, choice: chosen, engine: cluster.NewEngine(), name: "kubecomm-faults-" + strings.ToLower(rand.Text()[:6]),
 		controlPlanes: controlPlanes,
 	}
 	t.Cleanup(func() {
-		defer stop()
-		assert.NoError(t, context.Cause(ctx))
+		assert.NoError(t, context.Cause(wholeRun))
 		s.checkIsolation(t)
 		s.delete(t)
 	})
