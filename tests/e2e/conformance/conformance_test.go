@@ -3,34 +3,15 @@ package conformance
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 
 	"sigs.k8s.io/e2e-framework/pkg/envconf"
 	"sigs.k8s.io/e2e-framework/pkg/features"
 	"sigs.k8s.io/e2e-framework/pkg/types"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/aftermath"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/controlplane"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/inpod"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/kubeletapi"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/kubeletpaths"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/outside"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/proxypaths"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/catalogue"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/tunnel"
 )
-
-// checks are done side by side, but for the destructive ones.
-func checks() []suite.Check {
-	return slices.Concat(
-		kubeletpaths.Checks(), kubeletapi.Checks(), proxypaths.Checks(), inpod.Checks(), outside.Checks(),
-		controlplane.Checks(),
-		tunnel.Checks(),
-	)
-}
-
-func everyCheck() []suite.Check { return append(checks(), aftermath.Checks()...) }
 
 // TestConformance does the checks: first what changes nothing, side by side; then what restarts or replaces something, one by one;
 // then, with all removed that the run made, what looks for damage.
@@ -38,7 +19,7 @@ func TestConformance(t *testing.T) {
 	if current == nil {
 		t.Skip("no cluster was named: -kind NAME or -kubeconfig FILE does")
 	}
-	all := checks()
+	all := catalogue.Checks()
 	t.Run("harmless", func(t *testing.T) {
 		for _, check := range all {
 			if !check.Destructive {
@@ -57,7 +38,7 @@ func TestConformance(t *testing.T) {
 		}
 	})
 	t.Run("aftermath", func(t *testing.T) {
-		for _, check := range aftermath.Checks() {
+		for _, check := range catalogue.Afterwards() {
 			t.Run(check.ID, func(t *testing.T) { current.env.Test(t, current.feature(check)) })
 		}
 	})

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/e2e-framework/pkg/envconf"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/catalogue"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
 
@@ -142,7 +143,7 @@ func (r *run) connect(ctx context.Context, config *envconf.Config) error {
 	if err != nil {
 		return err
 	}
-	checks := len(everyCheck())
+	checks := len(catalogue.All())
 	if len(config.Labels())+len(config.SkipLabels()) > 0 {
 		checks = 0
 	}

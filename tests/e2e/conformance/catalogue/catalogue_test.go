@@ -1,4 +1,4 @@
-package conformance
+package catalogue
 
 import (
 	"regexp"
@@ -14,7 +14,7 @@ var cisID = regexp.MustCompile(`^CIS \d+\.\d+(\.\d+)?$`)
 
 func TestEveryCheckSaysWhatItProvesAndWhatItAnswers(t *testing.T) {
 	seen := map[string]bool{}
-	for _, check := range everyCheck() {
+	for _, check := range All() {
 		assert.Regexp(t, `^[a-z-]+/[a-z0-9-]+$`, check.ID)
 		assert.False(t, seen[check.ID], "two checks are %s", check.ID)
 		seen[check.ID] = true
@@ -29,7 +29,7 @@ func TestEveryCheckSaysWhatItProvesAndWhatItAnswers(t *testing.T) {
 }
 
 func TestARefusalThatIsAssertedHasAPositiveControl(t *testing.T) {
-	for _, check := range everyCheck() {
+	for _, check := range All() {
 		assert.Equal(t, check.Refusal != "", check.Control != nil, check.ID)
 	}
 }
