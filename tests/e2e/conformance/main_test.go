@@ -54,7 +54,7 @@ func (l *list) Set(text string) error {
 }
 
 func (o *options) define(flags *flag.FlagSet) {
-	flags.StringVar(&o.kind, "kind", "", "the name of a cluster of kind's; without it, the kubeconfig's is checked")
+	flags.StringVar(&o.kind, "kind", "", "the name of a cluster of kind's; the API is asked as kind says, or as -kubeconfig does if it is given")
 	flags.StringVar(&o.profile, "profile", string(settings.Kubeadm),
 		"what the cluster is declared to be: "+strings.Join(settings.Profiles(), ", "))
 	flags.StringVar(&o.tunnel, "tunnel", string(suite.NoTunnel), "the tunnel that is declared: none, ssh, konnectivity")

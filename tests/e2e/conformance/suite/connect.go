@@ -22,7 +22,7 @@ import (
 
 // Options say which cluster is checked, and what is expected of it.
 type Options struct {
-	Kind       string // the name of a cluster of kind's; or else:
+	Kind       string // the name of a cluster of kind's, whose API is asked as kind says unless one of the next two is given
 	Kubeconfig string // a file; empty for what kubectl would use
 	Context    string // of the kubeconfig; empty for its current one
 	Expect     Expectation
@@ -71,8 +71,10 @@ func (s *Subject) reach(ctx context.Context, options Options) error {
 		if s.kind, err = cluster.NewEngine().Open(ctx, options.Kind); err != nil {
 			return err
 		}
-		s.Admin, err = s.kind.RESTConfig(ctx)
-		return err
+		if options.Kubeconfig == "" && options.Context == "" {
+			s.Admin, err = s.kind.RESTConfig(ctx)
+			return err
+		}
 	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = options.Kubeconfig
