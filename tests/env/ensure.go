@@ -61,7 +61,7 @@ func ensure(ctx context.Context, s settings, log *report.Log) (environment, erro
 	// network that is not the user's own to send stray packets to.
 	var isolationErr error
 	if ready.images.Built {
-		isolationErr = errors.Join(isolate.Ensure(ctx, isolation), engine.EnsureLimits(ctx, onEngine))
+		isolationErr = errors.Join(isolate.Ensure(ctx, isolation), engine.EnsureLimits(ctx, onEngine), engine.EnsureBrowser(ctx, onEngine))
 	}
 	var cliErr error
 	ready.cli, cliErr = cli.Ensure(ctx, cli.Options{
