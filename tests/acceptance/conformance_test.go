@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/browser"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/program"
 )
 
@@ -29,11 +30,9 @@ func (q *quickstart) prove(ctx context.Context, t *testing.T, flags ...string) p
 	return outcome
 }
 
-// loadKubectl gives the nodes the image of kubectl that this machine has, and returns its name.
-func (q *quickstart) loadKubectl(ctx context.Context, t *testing.T) string {
+// load gives the nodes an image that this machine has.
+func (q *quickstart) load(ctx context.Context, t *testing.T, image string) {
 	t.Helper()
-	image := os.Getenv("KUBECOMM_KUBECTL_IMAGE")
-	require.NotEmpty(t, image, "KUBECOMM_KUBECTL_IMAGE isn't set; make acceptance sets it")
 	archive, err := exec.CommandContext(ctx, "docker", "save", image).Output()
 	require.NoError(t, err)
 	for _, node := range q.open(ctx, t).Nodes() {
@@ -41,19 +40,47 @@ func (q *quickstart) loadKubectl(ctx context.Context, t *testing.T) string {
 		_, err := node.Run(ctx, cluster.Command{Args: args, Stdin: bytes.NewReader(archive)})
 		require.NoError(t, err)
 	}
-	return image
 }
 
-// leftOut are checks that need what a machine may lack: an image with Kubernetes' Python library, and a browser.
-var leftOut = []string{"in-pod/python-client", "outside/browser"}
+// clientImages gives the nodes the images of clients that this machine has, and returns the flags that name them.
+func (q *quickstart) clientImages(ctx context.Context, t *testing.T) (flags []string) {
+	t.Helper()
+	require.NotEmpty(t, os.Getenv(kubectlVariable), "%s isn't set; make acceptance sets it", kubectlVariable)
+	for flag, variable := range map[string]string{"-kubectl-image": kubectlVariable, "-python-image": pythonVariable} {
+		if image := os.Getenv(variable); image != "" {
+			q.load(ctx, t, image)
+			flags = append(flags, flag, image)
+		}
+	}
+	return flags
+}
+
+// The variables that name images of clients. A machine that builds none may have none with Kubernetes' Python library.
+const (
+	kubectlVariable = "KUBECOMM_KUBECTL_IMAGE"
+	pythonVariable  = "KUBECOMM_PYTHON_IMAGE"
+)
+
+// leftOut are the checks that this machine lacks something for.
+func leftOut() (ids []string) {
+	if os.Getenv(pythonVariable) == "" {
+		ids = append(ids, "in-pod/python-client")
+	}
+	if _, err := browser.Find(); err != nil {
+		ids = append(ids, "outside/browser")
+	}
+	return ids
+}
 
 func passesTheConformanceSuite(ctx context.Context, t *testing.T, q *quickstart) {
 	t.Helper()
-	outcome := q.prove(ctx, t, "-profile", "baseline", "-destructive", "-kubectl-image", q.loadKubectl(ctx, t))
+	flags := append([]string{"-profile", "baseline", "-destructive"}, q.clientImages(ctx, t)...)
+	outcome := q.prove(ctx, t, flags...)
 	assert.Zero(t, outcome.Code)
+	lacking := leftOut()
 	for id, verdict := range outcome.Verdicts {
 		undeclared := strings.HasPrefix(id, "control-plane/declared-") // what the profile says nothing of
-		if verdict != "skipped" || !slices.Contains(leftOut, id) && !undeclared {
+		if verdict != "skipped" || !slices.Contains(lacking, id) && !undeclared {
 			assert.Equal(t, "passed", verdict, id)
 		}
 	}

@@ -96,9 +96,14 @@ func (e environment) exports() string {
 		{"KUBECOMM_KONNECTIVITY_SERVER_IMAGE", e.images.KonnectivityServer},
 		{"KUBECOMM_KONNECTIVITY_AGENT_IMAGE", e.images.KonnectivityAgent},
 		{"KUBECOMM_KUBECTL_IMAGE", e.images.Kubectl},
+		{"KUBECOMM_PYTHON_IMAGE", e.images.Python},
 		{"KUBECOMM_CLI", e.cli},
 		{"TF_ACC_TERRAFORM_PATH", e.cli},
 	} {
+		// The machine's owner may have set what this program doesn't make.
+		if v[1] == "" {
+			continue
+		}
 		fmt.Fprintf(&b, "export %s=%s\n", v[0], quote(v[1]))
 	}
 	return b.String()

@@ -23,6 +23,15 @@ func TestTheExportsSurviveAShell(t *testing.T) {
 	}
 }
 
+func TestWhatThisProgramDoesNotMakeIsLeftAsItsOwnerSetIt(t *testing.T) {
+	script := environment{images: image.Refs{Node: "n"}, cli: "/bin/terraform"}.exports() + `printf %s "$KUBECOMM_PYTHON_IMAGE"`
+	shell := exec.CommandContext(t.Context(), "sh", "-c", script)
+	shell.Env = []string{"KUBECOMM_PYTHON_IMAGE=somebody/python:1"}
+	if out, err := shell.Output(); err != nil || string(out) != "somebody/python:1" {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
 func TestAnUnknownCommandIsAUsageError(t *testing.T) {
 	for _, args := range [][]string{{"destroy"}, {"print", "more"}} {
 		if err := run(t.Context(), args, io.Discard); !errors.Is(err, errUsage) {

@@ -13,6 +13,8 @@ import (
 // Refs are the images to use in tests.
 type Refs struct {
 	Node, Agnhost, Balancer, KonnectivityServer, KonnectivityAgent, Kubectl string
+	// Python is empty on a machine that reaches registries.
+	Python string
 	// Built: at least one of them was built from source on this machine, which
 	// means that it is cut off from registries.
 	Built bool
@@ -41,6 +43,10 @@ type wanted struct {
 	key   func() (string, error)
 	build func(ctx context.Context, scratch, ref, key string) error
 }
+
+// local reports whether no registry has it: it is built where others are, and
+// done without elsewhere.
+func (w wanted) local() bool { return registry(w.refs[0]) == "localhost" }
 
 // Ensure makes sure of all images.
 func Ensure(ctx context.Context, o Options) (Refs, error) {
@@ -73,7 +79,11 @@ func Ensure(ctx context.Context, o Options) (Refs, error) {
 		{&refs.KonnectivityServer, wanted{"Konnectivity server image", []string{KonnectivityServerImage}, e.helperKey, e.buildHelper}},
 		{&refs.KonnectivityAgent, wanted{"Konnectivity agent image", []string{KonnectivityAgentImage}, e.helperKey, e.buildHelper}},
 		{&refs.Kubectl, wanted{"kubectl image", []string{kubectlImage(newest)}, e.helperKey, e.buildHelper}},
+		{&refs.Python, wanted{"Python client image", []string{PythonImage}, e.pythonKey, e.buildPython}},
 	} {
+		if w.local() && !refs.Built {
+			continue
+		}
 		ref, built, err := e.ensure(ctx, w.wanted)
 		if err != nil && o.ReadOnly {
 			missing = append(missing, err)
@@ -125,7 +135,7 @@ func (e *ensurer) ensure(ctx context.Context, w wanted) (ref string, built bool,
 			}
 		}
 		var refused error
-		if s == absent {
+		if s == absent && !w.local() {
 			if ref, refused = e.pullAny(ctx, w.refs); refused == nil {
 				return "pulled", nil
 			}

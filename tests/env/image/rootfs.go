@@ -104,16 +104,8 @@ var enabled = []string{"kubelet", "containerd", "undo-mount-hacks", "kubecomm-no
 
 // prepareRoot does in a root file system what kind's Dockerfile does in its.
 func prepareRoot(root string) error {
-	for _, pattern := range unwanted {
-		matches, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			return err
-		}
-		for _, m := range matches {
-			if err := os.RemoveAll(m); err != nil {
-				return err
-			}
-		}
+	if err := removeAll(root, unwanted); err != nil {
+		return err
 	}
 	journald, err := os.OpenFile(filepath.Join(root, "etc/systemd/journald.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -148,4 +140,20 @@ func prepareRoot(root string) error {
 	}
 	// systemd-binfmt registers with the kernel that all containers share.
 	return os.Symlink("/dev/null", filepath.Join(root, "etc/systemd/system/systemd-binfmt.service"))
+}
+
+// removeAll removes what patterns below root name.
+func removeAll(root string, patterns []string) error {
+	for _, pattern := range patterns {
+		matches, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			return err
+		}
+		for _, m := range matches {
+			if err := os.RemoveAll(m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
