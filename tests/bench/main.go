@@ -12,9 +12,8 @@ import (
 	"strings"
 	"syscall"
 
-	"k8s.io/klog/v2"
-
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
 // The images that nodes and pods are made of.
@@ -30,7 +29,7 @@ func main() {
 	flag.IntVar(&o.requests, "requests", 5000,
 		"how many requests have to be made during applies: apiservers are replaced again and again until they were")
 	flag.Parse()
-	err := muteKlog()
+	err := workload.MuteKlog()
 	if err == nil {
 		err = runAndPrint(o)
 	}
@@ -41,14 +40,6 @@ func main() {
 		}
 		os.Exit(1)
 	}
-}
-
-// muteKlog silences the Kubernetes libraries, which report every session that ends.
-func muteKlog() error {
-	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
-	klog.InitFlags(flags)
-	return errors.Join(
-		flags.Set("logtostderr", "false"), flags.Set("stderrthreshold", "FATAL"), flags.Set("log_file", os.DevNull))
 }
 
 // options are what is measured, and for how long.

@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -17,6 +16,7 @@ import (
 	"sigs.k8s.io/e2e-framework/pkg/envconf"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
 // The images that nodes and pods are made of. Whoever sets the first wants a cluster, and gets a failure where none can
@@ -45,7 +45,7 @@ func runWithCluster(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	if err := muteKlog(); err != nil {
+	if err := workload.MuteKlog(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
@@ -60,13 +60,6 @@ func runWithCluster(m *testing.M) int {
 		code = max(code, 1) // the framework itself goes on
 	}
 	return code
-}
-
-// muteKlog silences the Kubernetes libraries, which report every stream that a test ends as an error. The framework
-// logs through them too, so explained speaks in its place.
-func muteKlog() error {
-	return errors.Join(
-		flag.Set("logtostderr", "false"), flag.Set("stderrthreshold", "FATAL"), flag.Set("log_file", os.DevNull))
 }
 
 func explained(do env.Func) env.Func {

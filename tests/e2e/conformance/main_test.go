@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/catalogue"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
 // The exit codes.
@@ -98,7 +98,7 @@ func TestMain(m *testing.M) {
 }
 
 func (r *run) main(m *testing.M, base env.Environment) int {
-	if err := errors.Join(muteKlog(), setDefault("test.run", "^TestConformance$"), setDefault("test.parallel", "8"),
+	if err := errors.Join(workload.MuteKlog(), setDefault("test.run", "^TestConformance$"), setDefault("test.parallel", "8"),
 		setDefault("test.timeout", "30m")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitNotRun
@@ -182,12 +182,6 @@ func setDefault(name, value string) error {
 	}
 	return flag.Set(name, value)
 }
-
-// muteKlog silences the Kubernetes libraries, which report every stream that a check ends as an error.
-var muteKlog = sync.OnceValue(func() error {
-	return errors.Join(
-		flag.Set("logtostderr", "false"), flag.Set("stderrthreshold", "FATAL"), flag.Set("log_file", os.DevNull))
-})
 
 func usage() {
 	fmt.Fprint(os.Stderr, `Proves a cluster's communication paths.
