@@ -3,7 +3,6 @@ package acceptance
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,14 +16,15 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/leak"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/example"
 )
 
 const (
-	clusterAddress   = "kubecomm_kind_cluster.dev"
-	hardeningAddress = "kubecomm_hardening.dev"
+	clusterAddress   = example.Cluster
+	hardeningAddress = example.Hardening
 
 	nodeImageVariable = "KUBECOMM_NODE_IMAGE"
-	example           = "../../examples/quickstart"
+	exampleFolder     = "../../examples/quickstart"
 	traceFile         = "trace.log" // everything that the CLI and the provider log
 	cleanUpLimit      = 2 * time.Minute
 )
@@ -78,19 +78,7 @@ func (q *quickstart) elsewhere(t *testing.T) *quickstart {
 func (q *quickstart) prepare(t *testing.T) {
 	t.Helper()
 	folder := q.newDir()
-	files, err := filepath.Glob(filepath.Join(example, "*.tf"))
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(folder, filepath.Base(file)), text, 0o600))
-	}
-	image := os.Getenv(nodeImageVariable)
-	require.NotEmpty(t, image, "%s is set to nothing", nodeImageVariable)
-	variables := fmt.Sprintf("name = %q\nnode_image = %q\n", q.name, image)
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "terraform.tfvars"), []byte(variables), 0o600))
-
+	require.NoError(t, example.Copy(exampleFolder, folder, q.name, os.Getenv(nodeImageVariable)), nodeImageVariable)
 	q.folders = append(q.folders, folder)
 	q.options = &terraform.Options{
 		TerraformBinary: cli(t),
