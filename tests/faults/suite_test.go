@@ -18,6 +18,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/stock"
 )
 
 const nodeImageVariable = "KUBECOMM_NODE_IMAGE"
@@ -39,7 +40,7 @@ type suite struct {
 	name          string
 	controlPlanes int              // that its cluster has, beside one worker
 	cluster       *cluster.Cluster // nil while there is none
-	stock         files
+	stock         stock.Files
 }
 
 func newSuite(t *testing.T, controlPlanes int) *suite {
@@ -115,7 +116,7 @@ func (s *suite) salvage(t *testing.T) {
 	for i := 0; err == nil && i < len(s.cluster.Nodes()); i++ {
 		node := s.cluster.Nodes()[i]
 		var found string
-		if found, err = output(ctx, node, filesScript); err == nil && found != s.stock[node.Name()] {
+		if found, err = stock.Read(ctx, node); err == nil && found != s.stock[node.Name()] {
 			err = fmt.Errorf("node %s has %s, and had %s", node.Name(), found, s.stock[node.Name()])
 		}
 	}
