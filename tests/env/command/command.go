@@ -25,6 +25,8 @@ type Cmd struct {
 	Stdout io.Writer
 	// Nice lowers the priority, for work that shares the machine with tests.
 	Nice bool
+	// Grace is how long the command may take to end by itself when it is interrupted; 0 kills it at once.
+	Grace time.Duration
 }
 
 // Runner runs commands; tests replace it.
@@ -70,8 +72,13 @@ func (Exec) Run(ctx context.Context, c Cmd) (string, error) {
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Stdin = c.Stdin
 	cmd.SysProcAttr = ownGroup()
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	group := func(signal syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, signal) }
+	cmd.Cancel = func() error { return group(syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
+	if c.Grace > 0 {
+		cmd.Cancel = func() error { return group(syscall.SIGINT) }
+		cmd.WaitDelay = c.Grace
+	}
 	var stdout bytes.Buffer
 	var both shared
 	if c.Stdout != nil {
@@ -82,6 +89,9 @@ func (Exec) Run(ctx context.Context, c Cmd) (string, error) {
 	cmd.Stderr = &both
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
+			if cmd.Process != nil {
+				_ = group(syscall.SIGKILL) // who outlasted the grace
+			}
 			err = fmt.Errorf("%w (%w)", err, context.Cause(ctx))
 		}
 		return stdout.String(), &Error{Args: c.Args, Tail: tail(both.String()), Err: err}

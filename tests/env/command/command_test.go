@@ -32,6 +32,17 @@ func TestWhatACommandStartedEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestACommandThatIsGivenTimeEndsByItselfWhenItIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	script := `trap 'echo cleaned; exit 0' INT; sleep 30`
+	start := time.Now()
+	out, err := Exec{}.Run(ctx, Cmd{Args: []string{"sh", "-c", script}, Grace: 10 * time.Second})
+	if err == nil || out != "cleaned\n" || time.Since(start) > 8*time.Second {
+		t.Errorf("ended after %s with %v, having printed %q", time.Since(start), err, out)
+	}
+}
+
 func TestOutputIsReturnedWithoutTheSpaceAroundIt(t *testing.T) {
 	if out, err := Output(t.Context(), Exec{}, "echo", " x "); err != nil || out != "x" {
 		t.Errorf("got %q, %v", out, err)
