@@ -107,6 +107,8 @@ func (l *leg) all(ctx context.Context, folder string, log io.Writer) error {
 		return err
 	}
 	return errors.Join(
+		l.each(ctx, step{title: "see that a plan is empty", limit: 5 * time.Minute, do: l.isSettled}),
+		l.each(ctx, step{title: "give nodes what the suite needs", limit: 5 * time.Minute, do: l.load}),
 		l.each(ctx, step{title: "prove it", column: proved, limit: 30 * time.Minute, do: l.prove}),
 		l.each(ctx,
 			step{title: "destroy the hardening", column: destroyed, limit: 10 * time.Minute, do: l.revert},
@@ -149,16 +151,14 @@ func (l *leg) create(ctx context.Context) (string, error) {
 
 func (l *leg) harden(ctx context.Context) (string, error) { return "", l.terraform.apply(ctx) }
 
-// prove also asks whether the apply left anything to do.
+func (l *leg) isSettled(ctx context.Context) (string, error) { return "", l.terraform.nothingToDo(ctx) }
+
+func (l *leg) load(ctx context.Context) (string, error) {
+	return "", program.Load(ctx, l.cluster, l.env["KUBECOMM_KUBECTL_IMAGE"])
+}
+
 func (l *leg) prove(ctx context.Context) (string, error) {
-	if err := l.terraform.nothingToDo(ctx); err != nil {
-		return "", err
-	}
-	kubectl := l.env["KUBECOMM_KUBECTL_IMAGE"]
-	if err := program.Load(ctx, l.cluster, kubectl); err != nil {
-		return "", err
-	}
-	outcome, err := l.conformance(ctx, "hardened", os.Stdout, program.HardenedFlags(kubectl)...)
+	outcome, err := l.conformance(ctx, "hardened", os.Stdout, program.HardenedFlags(l.env["KUBECOMM_KUBECTL_IMAGE"])...)
 	l.row.outcome = outcome
 	if err != nil {
 		return "", err
