@@ -56,13 +56,13 @@ func (l *leg) run(ctx context.Context) {
 	l.name = fmt.Sprintf("kubecomm-matrix-%d-%d-%s", l.version.Major, l.version.MinorNumber, strings.ToLower(rand.Text()[:6]))
 	l.folder = filepath.Join(results, l.version.String())
 	err := l.prepareAnd(ctx, l.all)
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = errors.Join(errInterrupted, err)
-	}
-	l.row.err = err
-	if err != nil {
+	case err != nil:
 		l.log.Say("what tells why is in %s", l.folder)
 	}
+	l.row.err = err
 }
 
 // prepareAnd gives do a folder that holds the cluster's credentials, and removes it and the cluster, whatever became of do.
@@ -121,8 +121,10 @@ func (l *leg) all(ctx context.Context, folder string, log io.Writer) error {
 // each does steps until one fails.
 func (l *leg) each(ctx context.Context, steps ...step) error {
 	for _, s := range steps {
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return nil // interrupted, of which run tells
+		default:
 		}
 		limited, cancel := context.WithTimeout(ctx, s.limit)
 		start := time.Now()

@@ -23,6 +23,12 @@ import (
 
 const environment = "./tests/env"
 
+// The exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
 func main() {
 	flag.Parse()
 	buildable, err := image.Buildable(environment)
@@ -35,20 +41,24 @@ func main() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "FAIL:", err)
-		os.Exit(2)
+		os.Exit(exitUsage)
 	}
-	// An interrupted run takes its cluster down as well.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	rows := run(ctx, versions)
+	rows := run(versions)
 	printTable(os.Stdout, rows)
 	if failed(rows) > 0 {
-		os.Exit(1)
+		os.Exit(exitFailed)
 	}
 }
 
-// run takes the versions one after the other: a node image is built by every processor, and a cluster alone shows what it takes.
-func run(ctx context.Context, versions []image.Version) []row {
+// run ends when it is interrupted: the cluster is taken down then, and no other is created.
+func run(versions []image.Version) []row {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return runUntil(ctx, versions)
+}
+
+// runUntil takes the versions one after the other: a node image is built by every processor, and a cluster alone shows what it takes.
+func runUntil(ctx context.Context, versions []image.Version) []row {
 	var rows []row
 	for _, version := range versions {
 		if ctx.Err() != nil {

@@ -78,7 +78,7 @@ matrix versions=3 failed=2
 func TestNoClusterIsMadeAfterAnInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	rows := run(ctx, []image.Version{older, newer})
+	rows := runUntil(ctx, []image.Version{older, newer})
 	assert.Equal(t, 2, failed(rows))
 	assert.Equal(t, "not run", rows[1].verdict())
 	interrupted := row{err: errors.Join(errInterrupted, errors.New("harden it: killed"))}
