@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,7 +25,7 @@ func (q *quickstart) prove(ctx context.Context, t *testing.T, flags ...string) p
 
 func passesTheConformanceSuite(ctx context.Context, t *testing.T, q *quickstart) {
 	t.Helper()
-	images, err := program.LoadClients(ctx, q.open(ctx, t))
+	images, err := program.LoadClients(ctx, q.open(ctx, t), os.Getenv)
 	require.NoError(t, err)
 	assert.Empty(t, q.prove(ctx, t, program.HardenedFlags(images...)...).NotHardened())
 }

@@ -38,6 +38,7 @@ type leg struct {
 	name      string
 	folder    string // of the results
 	env       map[string]string
+	clients   []string // flags of the suite that name images of clients
 	terraform *terraform
 	cluster   *cluster.Cluster
 	stock     stock.Files
@@ -156,11 +157,13 @@ func (l *leg) harden(ctx context.Context) (string, error) { return "", l.terrafo
 func (l *leg) isSettled(ctx context.Context) (string, error) { return "", l.terraform.nothingToDo(ctx) }
 
 func (l *leg) load(ctx context.Context) (string, error) {
-	return "", program.Load(ctx, l.cluster, l.env["KUBECOMM_KUBECTL_IMAGE"])
+	var err error
+	l.clients, err = program.LoadClients(ctx, l.cluster, func(name string) string { return l.env[name] })
+	return "", err
 }
 
 func (l *leg) prove(ctx context.Context) (string, error) {
-	outcome, err := l.conformance(ctx, "hardened", os.Stdout, program.HardenedFlags(l.env["KUBECOMM_KUBECTL_IMAGE"])...)
+	outcome, err := l.conformance(ctx, "hardened", os.Stdout, program.HardenedFlags(l.clients...)...)
 	l.row.outcome = outcome
 	if err != nil {
 		return "", err

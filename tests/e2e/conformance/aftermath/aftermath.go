@@ -78,6 +78,7 @@ var expected = []string{
 	"context canceled",              // the same
 	"context deadline exceeded",     // the same, on a machine with too much to do
 	"Operation cannot be fulfilled", // two controllers that write one object: they try again
+	"is not as new as written",      // a controller that reads before it is told of what it wrote: it tries again
 }
 
 func noNewErrors(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {

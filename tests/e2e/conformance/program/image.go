@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
@@ -16,14 +15,14 @@ const (
 	pythonVariable  = "KUBECOMM_PYTHON_IMAGE"
 )
 
-// LoadClients gives the nodes of a cluster the images of clients that the environment names, and returns the flags that name them
-// to a run.
-func LoadClients(ctx context.Context, c *cluster.Cluster) (flags []string, err error) {
-	if os.Getenv(kubectlVariable) == "" {
+// LoadClients gives the nodes of a cluster the images of clients that variables name, and returns the flags that name them to a run.
+// Variables are looked up by getenv.
+func LoadClients(ctx context.Context, c *cluster.Cluster, getenv func(string) string) (flags []string, err error) {
+	if getenv(kubectlVariable) == "" {
 		return nil, fmt.Errorf("%s isn't set; make sets it to an image of kubectl", kubectlVariable)
 	}
 	for _, client := range []struct{ flag, variable string }{{"-kubectl-image", kubectlVariable}, {"-python-image", pythonVariable}} {
-		if image := os.Getenv(client.variable); image != "" {
+		if image := getenv(client.variable); image != "" {
 			if err := load(ctx, c, image); err != nil {
 				return nil, err
 			}

