@@ -26,11 +26,12 @@ const (
 	empty     = "proxied-empty" // a service that nothing is behind
 )
 
-// beds makes the server and its services once for all checks of a run.
+// beds makes what the proxy leads to once for all checks of a run.
 type beds struct {
-	mu   sync.Mutex
-	made bool
-	err  error
+	build func(context.Context, *suite.Subject) error
+	mu    sync.Mutex
+	made  bool
+	err   error
 }
 
 func (b *beds) make(ctx context.Context, s *suite.Subject) error {
@@ -38,8 +39,8 @@ func (b *beds) make(ctx context.Context, s *suite.Subject) error {
 	defer b.mu.Unlock()
 	if !b.made {
 		b.made = true
-		if b.err = makeBed(ctx, s); b.err != nil {
-			b.err = fmt.Errorf("making the server that the proxy leads to: %w", b.err)
+		if b.err = b.build(ctx, s); b.err != nil {
+			b.err = fmt.Errorf("making what the proxy leads to: %w", b.err)
 		}
 	}
 	return b.err

@@ -20,10 +20,15 @@ const makeLimit = 4 * time.Minute
 
 // Checks lists what is checked.
 func Checks() []suite.Check {
-	b := &beds{}
+	server := &beds{build: makeBed}
 	checks := append(forms(), passesOn()...)
 	checks = append(checks, refusals()...)
 	checks = append(checks, unverified())
+	return append(server.prepare(checks), webSockets(server)...)
+}
+
+// prepare has checks make their bed first, for which it gives them time.
+func (b *beds) prepare(checks []suite.Check) []suite.Check {
 	for i := range checks {
 		checks[i].Limit = makeLimit
 		checks[i].Try = b.before(checks[i].Try)

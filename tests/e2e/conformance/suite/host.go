@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
@@ -67,11 +69,22 @@ func (s *Subject) Dial(ctx context.Context, node Node, port uint16) (net.Conn, e
 	return s.DialPod(ctx, HostPod(node), port)
 }
 
-// DialPod connects to a port of a pod of the run's namespace. Each connection is forwarded by itself, because the first that fails
-// ends all that share a forward (client-go v0.37.2, tools/portforward/portforward.go, handleConnection).
+// DialPod connects to a port of a pod of the run's namespace.
 func (s *Subject) DialPod(ctx context.Context, pod string, port uint16) (net.Conn, error) {
+	target := s.Client.CoreV1().RESTClient().Get().Resource("pods").Namespace(s.Namespace).Name(pod).
+		SubResource("portforward").URL()
+	conn, err := DialForward(ctx, s.Admin, target, port)
+	if err != nil {
+		err = fmt.Errorf("forwarding port %d of pod %s: %w", port, pod, err)
+	}
+	return conn, err
+}
+
+// DialForward connects to a port that is forwarded over a WebSocket from a URL. Each connection is forwarded by itself, because the
+// first that fails ends all that share a forward (client-go v0.37.2, tools/portforward/portforward.go, handleConnection).
+func DialForward(ctx context.Context, config *rest.Config, target *url.URL, port uint16) (net.Conn, error) {
 	forwarding, end := context.WithCancel(context.WithoutCancel(ctx))
-	at, err := s.forward(ctx, forwarding, pod, port)
+	at, err := forward(ctx, forwarding, config, target, port)
 	if err == nil {
 		var conn net.Conn
 		if conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", at); err == nil {
@@ -79,7 +92,7 @@ func (s *Subject) DialPod(ctx context.Context, pod string, port uint16) (net.Con
 		}
 	}
 	end()
-	return nil, fmt.Errorf("forwarding port %d of pod %s: %w", port, pod, err)
+	return nil, err
 }
 
 // forwarded is a connection that ends its forward.
@@ -95,10 +108,8 @@ func (f *forwarded) Close() error {
 }
 
 // forward returns where the port is forwarded from, until forwarding ends.
-func (s *Subject) forward(ctx, forwarding context.Context, pod string, port uint16) (string, error) {
-	target := s.Client.CoreV1().RESTClient().Get().Resource("pods").Namespace(s.Namespace).Name(pod).
-		SubResource("portforward").URL()
-	dialer, err := portforward.NewSPDYOverWebsocketDialer(target, s.Admin)
+func forward(ctx, forwarding context.Context, config *rest.Config, target *url.URL, port uint16) (string, error) {
+	dialer, err := portforward.NewSPDYOverWebsocketDialer(target, config)
 	if err != nil {
 		return "", err
 	}
