@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
@@ -78,4 +79,15 @@ func TestAKubeletsCertificateMustBeOfItsNodeAndOfTheCA(t *testing.T) {
 	require.Len(t, found, 1)
 	_, err = certificatesIn(nil)
 	require.ErrorContains(t, err, "no certificate")
+}
+
+func TestAGroupIsBoundToARoleByThatRoleAndItself(t *testing.T) {
+	binding := rbacv1.ClusterRoleBinding{
+		RoleRef:  rbacv1.RoleRef{Kind: "ClusterRole", Name: mayAsk},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: joiners}, {Kind: rbacv1.GroupKind, Name: "system:bootstrappers"}},
+	}
+	assert.False(t, binds(binding, mayAsk))
+	binding.Subjects = append(binding.Subjects, rbacv1.Subject{Kind: rbacv1.GroupKind, Name: joiners})
+	assert.True(t, binds(binding, mayAsk))
+	assert.False(t, binds(binding, isGranted))
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
-// collection is one kind of objects that runs make, outside of namespaces.
+// collection is one kind of objects that runs make, outside of their namespaces.
 type collection struct {
 	list   func(context.Context, metav1.ListOptions) ([]string, error)
 	remove func(context.Context, metav1.ListOptions) error
@@ -44,6 +44,11 @@ func collections(client kubernetes.Interface) map[string]collection {
 		},
 		"cluster role bindings": {
 			names(client.RbacV1().ClusterRoleBindings().List), all(client.RbacV1().ClusterRoleBindings().DeleteCollection),
+		},
+		// Bootstrap tokens, which are nowhere else.
+		"secrets of kube-system": {
+			names(client.CoreV1().Secrets(metav1.NamespaceSystem).List),
+			all(client.CoreV1().Secrets(metav1.NamespaceSystem).DeleteCollection),
 		},
 		"certificate signing requests": {
 			names(client.CertificatesV1().CertificateSigningRequests().List),
