@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/catalogue"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/nodelogs"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
@@ -40,6 +41,7 @@ type options struct {
 	expect      list
 	destructive bool
 	results     string
+	logs        string
 	images      suite.Images
 }
 
@@ -62,6 +64,8 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.BoolVar(&o.destructive, "destructive", false,
 		"also do what restarts kubelets and changes files of nodes, and puts them back")
 	flags.StringVar(&o.results, "results", "", "a folder for junit.xml, results.json and results.md")
+	flags.StringVar(&o.logs, "logs", "",
+		"a folder for the logs of every node, at the end: of kube-system's pods, and with -kind of kubelets and container runtimes")
 	flags.StringVar(&o.images.Agnhost, "image", agnhost, "of the run's pods")
 	flags.StringVar(&o.images.Kubectl, "kubectl-image", "",
 		"of the pod that runs kubectl (registry.k8s.io/kubectl at the cluster's version)")
@@ -154,7 +158,7 @@ func (r *run) connect(ctx context.Context, config *envconf.Config) error {
 	return nil
 }
 
-// end removes what the run made, and writes down what it found.
+// end removes what the run made, and writes down what it found, and on request what nodes logged.
 func (r *run) end(ctx context.Context, _ *envconf.Config) (context.Context, error) {
 	if r.subject == nil {
 		return ctx, nil
@@ -164,6 +168,11 @@ func (r *run) end(ctx context.Context, _ *envconf.Config) (context.Context, erro
 	}
 	if ctx.Err() != nil {
 		r.record.problem(errors.New("the run was interrupted"))
+	}
+	if r.options.logs != "" {
+		if err := nodelogs.Collect(ctx, r.subject, r.options.logs); err != nil { // which is no verdict on the cluster
+			fmt.Fprintln(os.Stderr, "WARNING: not all logs were collected:", suite.Redact(err.Error()))
+		}
 	}
 	err := r.record.end(r.options.results)
 	if err != nil {

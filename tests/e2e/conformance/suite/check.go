@@ -83,7 +83,7 @@ func (c Check) Do(ctx context.Context, subject *Subject) Result {
 	case ctx.Err() != nil: // what it saw then says nothing of the cluster
 		result.Verdict, result.Reason = Skipped, "the run was interrupted"
 	default:
-		result.Verdict, result.Reason = Failed, redact(err.Error())
+		result.Verdict, result.Reason = Failed, Redact(err.Error())
 	}
 	return result
 }

@@ -33,7 +33,7 @@ func (e *Evidence) Unsafe(format string, args ...any) {
 const longest = 4 << 10
 
 func (e *Evidence) add(note Note) {
-	note.Text = redact(note.Text)
+	note.Text = Redact(note.Text)
 	if len(note.Text) > longest {
 		note.Text = note.Text[:longest] + " (cut off)"
 	}
@@ -52,4 +52,5 @@ func (e *Evidence) Notes() []Note {
 // bearer is a token whose form isn't known, and too long to be a word of a sentence.
 var bearer = regexp.MustCompile(`(?i)(\bbearer )[^\s"',]{12,}`)
 
-func redact(text string) string { return bearer.ReplaceAllString(cluster.Redact(text), "${1}(token)") }
+// Redact takes keys and tokens out of a text.
+func Redact(text string) string { return bearer.ReplaceAllString(cluster.Redact(text), "${1}(token)") }
