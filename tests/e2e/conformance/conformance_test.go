@@ -47,18 +47,13 @@ func TestConformance(t *testing.T) {
 // feature is a check as the framework knows it: flags of the framework's select by its labels.
 func (r *run) feature(check suite.Check) types.Feature {
 	feature := features.New(check.Sentence).
-		WithLabel("id", check.ID).WithLabel("area", check.Area()).WithLabel("destructive", fmt.Sprint(check.Destructive))
+		WithLabel("id", check.ID).WithLabel("area", check.Area()).
+		WithLabel("destructive", fmt.Sprint(check.Destructive)).WithLabel("slow", fmt.Sprint(check.Slow))
 	for _, answered := range check.Answers {
 		feature = feature.WithLabel("answers", answered)
 	}
 	return feature.Assess(check.ID, func(ctx context.Context, t *testing.T, _ *envconf.Config) context.Context {
-		if check.Destructive && !r.options.destructive {
-			check.Try = func(context.Context, *suite.Subject, *suite.Evidence) error {
-				return suite.Skip("it is destructive, and -destructive was not given")
-			}
-			check.Control = nil
-		}
-		result := check.Do(ctx, r.subject)
+		result := check.IfAllowed(r.options.allowed).Do(ctx, r.subject)
 		r.record.add(result)
 		switch result.Verdict {
 		case suite.Failed:

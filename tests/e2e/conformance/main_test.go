@@ -35,14 +35,14 @@ const agnhost = "registry.k8s.io/e2e-test-images/agnhost:2.66.1"
 
 // options are what the flags say.
 type options struct {
-	kind        string
-	profile     string
-	tunnel      string
-	expect      list
-	destructive bool
-	results     string
-	logs        string
-	images      suite.Images
+	kind    string
+	profile string
+	tunnel  string
+	expect  list
+	allowed suite.Allowed
+	results string
+	logs    string
+	images  suite.Images
 }
 
 // list is a flag that may be given several times.
@@ -61,8 +61,9 @@ func (o *options) define(flags *flag.FlagSet) {
 		"what the cluster is declared to be: "+strings.Join(settings.Profiles(), ", "))
 	flags.StringVar(&o.tunnel, "tunnel", string(suite.NoTunnel), "the tunnel that is declared: none, ssh, konnectivity")
 	flags.Var(&o.expect, "expect", "a setting that is declared otherwise, as NAME=VALUE; may be given several times")
-	flags.BoolVar(&o.destructive, "destructive", false,
+	flags.BoolVar(&o.allowed.Destructive, "destructive", false,
 		"also do what restarts kubelets and changes files of nodes, and puts them back")
+	flags.BoolVar(&o.allowed.Slow, "slow", false, "also do what waits for a quarter of an hour until something happens by itself")
 	flags.StringVar(&o.results, "results", "", "a folder for junit.xml, results.json and results.md")
 	flags.StringVar(&o.logs, "logs", "",
 		"a folder for the logs of every node, at the end: of kube-system's pods, and with -kind of kubelets and container runtimes")

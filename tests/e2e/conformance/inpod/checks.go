@@ -48,11 +48,11 @@ func Checks() []suite.Check {
 			Answers:  []string{"N5", "CIS 1.2.30"},
 		}, mountedExpiry),
 		shared.check(suite.Check{
-			ID: area + "short-token",
-			Sentence: "a token that a pod asks for is signed for the 600 seconds and the audience that it asks for, and bound to the pod" +
-				" (whether it is renewed in time isn't shown)",
-			Answers: []string{"N5"},
+			ID:       area + "short-token",
+			Sentence: "a token that a pod asks for is signed for the 600 seconds and the audience that it asks for, and bound to the pod",
+			Answers:  []string{"N5"},
 		}, shortToken),
+		renewal(),
 		boundToken(),
 		{
 			ID:       area + "apiserver-names",

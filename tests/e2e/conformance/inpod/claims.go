@@ -50,6 +50,11 @@ func parseClaims(token string) (claims, error) {
 // length is how long the token is good for.
 func (c claims) length() time.Duration { return time.Duration(c.Expiry-c.IssuedAt) * time.Second }
 
+// issuedAfter is how much later than another the token was issued.
+func (c claims) issuedAfter(other claims) time.Duration {
+	return time.Duration(c.IssuedAt-other.IssuedAt) * time.Second
+}
+
 func (c claims) String() string {
 	text := fmt.Sprintf("claims: issuer %s, subject %s, audience %s, pod %s, node %s, good for %s",
 		c.Issuer, c.Subject, strings.Join(c.Audience, " "), c.Kubernetes.Pod.Name, c.Kubernetes.Node.Name, c.length())

@@ -69,13 +69,18 @@ func appPod(s *suite.Subject) *corev1.Pod {
 	pod.Spec.ServiceAccountName = appName
 	pod.Spec.Volumes = []corev1.Volume{
 		{Name: "shared", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-		{Name: "short", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-			Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
-				Path: "token", Audience: otherAudience, ExpirationSeconds: new(int64(shortSeconds)),
-			}}},
-		}}},
+		shortVolume(otherAudience),
 	}
 	return pod
+}
+
+// shortVolume has a token for an audience, or for the API if that is empty.
+func shortVolume(audience string) corev1.Volume {
+	return corev1.Volume{Name: "short", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{
+			Path: "token", Audience: audience, ExpirationSeconds: new(int64(shortSeconds)),
+		}}},
+	}}}
 }
 
 func readerPod(s *suite.Subject) *corev1.Pod {

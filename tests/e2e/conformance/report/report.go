@@ -82,6 +82,7 @@ type line struct {
 	Sentence    string        `json:"sentence"`
 	Answers     []string      `json:"answers"`
 	Destructive bool          `json:"destructive"`
+	Slow        bool          `json:"slow"`
 	Refusal     string        `json:"refusal,omitempty"`
 	Verdict     suite.Verdict `json:"verdict"`
 	Reason      string        `json:"reason,omitempty"`
@@ -95,7 +96,7 @@ func (r Report) JSON(w io.Writer) error {
 	for _, result := range r.Results {
 		lines = append(lines, line{
 			ID: result.ID, Sentence: result.Sentence, Answers: result.Answers, Destructive: result.Destructive,
-			Refusal: result.Refusal, Verdict: result.Verdict, Reason: result.Reason, Seconds: result.Elapsed.Seconds(),
+			Slow: result.Slow, Refusal: result.Refusal, Verdict: result.Verdict, Reason: result.Reason, Seconds: result.Elapsed.Seconds(),
 			Evidence: result.Evidence,
 		})
 	}

@@ -17,13 +17,34 @@ type Check struct {
 	Answers  []string // ids of Statements, or of CIS recommendations ("CIS 1.2.5")
 	// Destructive is set of a check that restarts a component or changes a node's files. It puts back what it changed.
 	Destructive bool
-	Limit       time.Duration // 0 means a minute
+	// Slow is set of a check that waits for minutes for what happens by itself.
+	Slow  bool
+	Limit time.Duration // 0 means a minute
 
 	// Refusal is what the asserted refusal says, where the check asserts one; Control is then the same probe where nothing
 	// refuses it, and runs first: a probe that can't succeed would prove nothing by failing.
 	Refusal string
 	Control func(context.Context, *Subject, *Evidence) error
 	Try     func(context.Context, *Subject, *Evidence) error
+}
+
+// Allowed says which checks are done that somebody has to ask for.
+type Allowed struct{ Destructive, Slow bool }
+
+// IfAllowed is the check, or where it isn't allowed, one that is skipped by saying which flag allows it.
+func (c Check) IfAllowed(allowed Allowed) Check {
+	var reason error
+	switch {
+	case c.Destructive && !allowed.Destructive:
+		reason = Skip("it is destructive, and -destructive was not given")
+	case c.Slow && !allowed.Slow:
+		reason = Skip("it is slow, and -slow was not given")
+	default:
+		return c
+	}
+	c.Control = nil
+	c.Try = func(context.Context, *Subject, *Evidence) error { return reason }
+	return c
 }
 
 // Area is the first part of the check's id.

@@ -50,6 +50,32 @@ func TestWhatAnInterruptionCutShortDidNotFail(t *testing.T) {
 	assert.Equal(t, "the run was interrupted", result.Reason)
 }
 
+func TestWhatNobodyAskedForIsSkippedAndSaysByWhichFlagItIsDone(t *testing.T) {
+	tests := map[string]struct {
+		check   Check
+		allowed Allowed
+		reason  string // why it is skipped, or empty if it is done
+	}{
+		"any check":                    {Check{}, Allowed{}, ""},
+		"a destructive one":            {Check{Destructive: true}, Allowed{Slow: true}, "it is destructive, and -destructive was not given"},
+		"a destructive one, asked for": {Check{Destructive: true}, Allowed{Destructive: true}, ""},
+		"a slow one":                   {Check{Slow: true}, Allowed{Destructive: true}, "it is slow, and -slow was not given"},
+		"a slow one, asked for":        {Check{Slow: true}, Allowed{Slow: true}, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			test.check.Control, test.check.Try = does(nil), does(errBroken)
+			result := test.check.IfAllowed(test.allowed).Do(t.Context(), nil)
+			if test.reason == "" {
+				assert.Equal(t, Failed, result.Verdict)
+				return
+			}
+			assert.Equal(t, Skipped, result.Verdict)
+			assert.Equal(t, test.reason, result.Reason)
+		})
+	}
+}
+
 func TestEvidenceHoldsNoSecrets(t *testing.T) {
 	evidence := &Evidence{}
 	evidence.Note("Authorization: Bearer %s is an invalid bearer token", "opaque-token-1")
