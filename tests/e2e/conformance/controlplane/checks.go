@@ -26,7 +26,7 @@ func Checks() []suite.Check {
 		ownNode(), othersSecrets(), othersNodes(), restrictedLabels(), rotation(), clientCertificates(),
 		anonymous(), anonymousElsewhere(), unknownToken(),
 	}
-	all = append(all, joins()...)
+	all = append(append(all, joins()...), ways()...)
 	for _, c := range components() {
 		all = append(all, c.floor(), c.profiling())
 		if c.name != settings.APIServer {

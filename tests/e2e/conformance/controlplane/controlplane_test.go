@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
@@ -90,4 +92,30 @@ func TestAGroupIsBoundToARoleByThatRoleAndItself(t *testing.T) {
 	binding.Subjects = append(binding.Subjects, rbacv1.Subject{Kind: rbacv1.GroupKind, Name: joiners})
 	assert.True(t, binds(binding, mayAsk))
 	assert.False(t, binds(binding, isGranted))
+}
+
+func TestAKubeconfigLeadsToASecurePortWithoutCredentials(t *testing.T) {
+	ca, err := pki.NewCA("test", time.Now())
+	require.NoError(t, err)
+	file := func(server string) []byte {
+		written, err := clientcmd.Write(api.Config{
+			Clusters:  map[string]*api.Cluster{"c": {Server: server, CertificateAuthorityData: pki.EncodeBundle(ca.Certificate)}},
+			AuthInfos: map[string]*api.AuthInfo{"u": {Token: "secret"}},
+			Contexts:  map[string]*api.Context{"x": {Cluster: "c", AuthInfo: "u"}}, CurrentContext: "x",
+		})
+		require.NoError(t, err)
+		return written
+	}
+	request, err := requestBy(file("https://control-plane:6443"))
+	require.NoError(t, err)
+	assert.Equal(t, "https://control-plane:6443/livez", request.URL)
+	assert.Empty(t, request.Token)
+	assert.NotNil(t, request.TLS.RootCAs)
+
+	_, err = requestBy(file("http://control-plane:8080"))
+	require.ErrorContains(t, err, "not one of HTTPS")
+	_, err = requestBy([]byte("token: [secret"))
+	require.EqualError(t, err, "it can't be read as a kubeconfig")
+	_, err = requestBy(nil)
+	require.EqualError(t, err, "it has no current context with a cluster and a user")
 }

@@ -18,7 +18,7 @@ func (b *beds) wrongRoot() suite.Check {
 	return suite.Check{
 		ID:       area + "wrong-root-certificate",
 		Sentence: "a client in a pod refuses an apiserver that its root certificate didn't sign",
-		Answers:  []string{"A3", "A5"},
+		Answers:  []string{"N8", "A3", "A5"},
 		Limit:    bedLimit,
 		Refusal:  refusal,
 		Control: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {

@@ -22,8 +22,8 @@ const (
 	renewedEvery = 5 * time.Second
 	// renewedLimit is as long as a token is good for.
 	renewedLimit = shortSeconds * time.Second
-	// leeway is how long after its end an apiserver takes a token that it would not take any more if clocks were exact (Kubernetes
-	// v1.37.1, pkg/serviceaccount/claims.go, by go-jose v4, jwt/validation.go, DefaultLeeway).
+	// leeway is how long after its end an apiserver still takes a token, because clocks differ (Kubernetes v1.37.1,
+	// pkg/serviceaccount/claims.go, by go-jose's DefaultLeeway).
 	leeway = time.Minute
 )
 

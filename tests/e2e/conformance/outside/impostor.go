@@ -5,17 +5,11 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"sync/atomic"
-	"time"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/standin"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
 
@@ -60,60 +54,16 @@ func askImpostor(
 	if err != nil {
 		return false, answer, err
 	}
-	certificate, err := pretend(request)
-	if err != nil {
-		return false, answer, err
-	}
-	plain, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return false, answer, err
-	}
 	var told atomic.Bool
-	server := &http.Server{
-		ReadHeaderTimeout: time.Minute,
-		ErrorLog:          log.New(io.Discard, "", 0), // of clients that refuse it
-		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			told.Store(r.Header.Get("Authorization") == "Bearer "+token)
-		}),
+	inPlace, err := standin.Serve(ctx, request, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		told.Store(r.Header.Get("Authorization") == "Bearer "+token)
+	}))
+	if err != nil {
+		return false, answer, err
 	}
-	defer server.Close()
-	go func() {
-		_ = server.Serve(tls.NewListener(plain, &tls.Config{Certificates: []tls.Certificate{certificate}}))
-	}()
-	request.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, plain.Addr().String())
-	}
+	defer inPlace.Close()
+	request.Dial = inPlace.Dial
 	request.TLS = client(request.TLS)
 	answer, err = probe.Do(ctx, e, request)
 	return told.Load(), answer, err
-}
-
-// pretend makes a certificate that is for the name the apiserver is asked by, so that nothing but its CA is wrong with it.
-func pretend(request probe.Request) (tls.Certificate, error) {
-	at, err := url.Parse(request.URL)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	name := at.Hostname()
-	if request.TLS.ServerName != "" {
-		name = request.TLS.ServerName
-	}
-	address, err := netip.ParseAddr(name)
-	if err != nil {
-		address = netip.MustParseAddr("127.0.0.1") // a certificate must be for one
-	} else {
-		name = "impostor"
-	}
-	now := time.Now()
-	ca, err := pki.NewCA("impostor", now)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	made, err := ca.IssueServing(pki.ServingRequest{
-		Node: name, Addresses: []netip.Addr{address}, Lifetime: time.Hour, Now: now,
-	})
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.X509KeyPair(pki.EncodeBundle(made.Certificate), made.Key.Reveal())
 }
