@@ -23,25 +23,6 @@ func (q *quickstart) prove(ctx context.Context, t *testing.T, flags ...string) p
 	return outcome
 }
 
-// loadKubectl gives the nodes the image of kubectl that this machine has, and returns its name.
-func (q *quickstart) loadKubectl(ctx context.Context, t *testing.T) string {
-	t.Helper()
-	image := os.Getenv("KUBECOMM_KUBECTL_IMAGE")
-	require.NotEmpty(t, image, "KUBECOMM_KUBECTL_IMAGE isn't set; make acceptance sets it")
-	archive, err := exec.CommandContext(ctx, "docker", "save", image).Output()
-	require.NoError(t, err)
-	for _, node := range q.open(ctx, t).Nodes() {
-		args := []string{"ctr", "--namespace", "k8s.io", "images", "import", "-"}
-		_, err := node.Run(ctx, cluster.Command{Args: args, Stdin: bytes.NewReader(archive)})
-		require.NoError(t, err)
-	}
-	return image
-}
-
-// leftOut are checks that need what a machine may lack: an image with Kubernetes' Python library, a browser, and a quarter of an
-// hour.
-var leftOut = []string{"in-pod/python-client", "outside/browser", "in-pod/token-renewal"}
-
 func passesTheConformanceSuite(ctx context.Context, t *testing.T, q *quickstart) {
 	t.Helper()
 	images, err := program.LoadClients(ctx, q.open(ctx, t), os.Getenv)
