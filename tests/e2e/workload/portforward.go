@@ -46,7 +46,7 @@ func forwardOver(transport tunnelTransport) func(context.Context, Pod) error {
 func askServer(ctx context.Context, pod Pod, address string) error {
 	word := rand.Text()
 	// A pod's host name is the pod's name, cut to what a host name may have.
-	for path, wanted := range map[string]string{"/echo?msg=" + word: word, "/hostname": pod.hostname()} {
+	for path, wanted := range map[string]string{"/echo?msg=" + word: word, "/hostname": pod.Hostname()} {
 		answer, err := get(ctx, address+path)
 		if err != nil {
 			return err
@@ -58,7 +58,8 @@ func askServer(ctx context.Context, pod Pod, address string) error {
 	return nil
 }
 
-func (p Pod) hostname() string {
+// Hostname is what the pod's server says that it is called.
+func (p Pod) Hostname() string {
 	const limit = 63
 	return strings.TrimRight(p.name[:min(limit, len(p.name))], "-.")
 }

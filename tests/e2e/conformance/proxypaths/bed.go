@@ -65,7 +65,8 @@ func makeBed(ctx context.Context, s *suite.Subject) error {
 	return s.WaitReady(ctx, server)
 }
 
-// badCertificate is of a CA that nobody has, for an address of documentation (RFC 5737), and expired.
+// badCertificate is of a CA that nobody has, for a name and an address that the server doesn't have (of documentation, RFC 5737), and
+// expired.
 func badCertificate() (*corev1.Secret, error) {
 	longAgo := time.Now().Add(-48 * time.Hour)
 	ca, err := pki.NewCA("stranger", longAgo)
@@ -73,7 +74,7 @@ func badCertificate() (*corev1.Secret, error) {
 		return nil, err
 	}
 	certificate, err := ca.IssueServing(pki.ServingRequest{
-		Node: server, Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Lifetime: time.Hour, Now: longAgo,
+		Node: "elsewhere.example", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, Lifetime: time.Hour, Now: longAgo,
 	})
 	if err != nil {
 		return nil, err

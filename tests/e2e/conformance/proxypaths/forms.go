@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
@@ -74,26 +73,7 @@ func forms() []suite.Check {
 			},
 		})
 	}
-	return append(checks, nodes())
-}
-
-// nodes asks every kubelet through the proxy: with its port or without, it is the kubelet, over HTTPS.
-func nodes() suite.Check {
-	return suite.Check{
-		ID: area + "node", Sentence: "a node's name, alone, with its kubelet's port, or with https: before it, leads to the kubelet",
-		Answers: []string{"C1", "A9"},
-		Try: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-			for _, node := range s.Nodes {
-				withPort := fmt.Sprintf("%s:%d", node.Name, kubelet.Port)
-				for _, name := range []string{node.Name, withPort, "https:" + withPort} {
-					if err := reaches(ctx, s, e, "/api/v1/nodes/"+name+"/proxy/healthz", "ok"); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
-		},
-	}
+	return append(checks, everyPod(), nodes(), nodesPorts())
 }
 
 func path(s *suite.Subject, kind, name, rest string) string {

@@ -3,6 +3,8 @@ package proxypaths
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -104,9 +106,10 @@ func forbidden(kind string) suite.Check {
 func unverified() suite.Check {
 	const refusal = "tls: failed to verify certificate: x509: "
 	return suite.Check{
-		ID:       area + "https-unverified",
-		Sentence: "over https: the proxy believes a certificate that has expired and is of a CA nobody knows; a client that verifies refuses it",
-		Answers:  []string{"C8"}, Refusal: refusal,
+		ID: area + "https-unverified",
+		Sentence: "over https: the proxy believes a certificate that is for another name, has expired and is of a CA nobody knows; a client that " +
+			"verifies refuses it",
+		Answers: []string{"C8"}, Refusal: refusal,
 		Control: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 			return reaches(ctx, s, e, path(s, "pods", fmt.Sprintf("https:%s:%d", server, tlsPort), "hostname"), server)
 		},
@@ -119,10 +122,28 @@ func unverified() suite.Check {
 			if err != nil {
 				return err
 			}
-			e.Unsafe("the apiserver's proxy accepted this server: %s", probe.Describe(answer.Certificate))
+			if err := wrongInEveryWay(answer.Certificate, server, time.Now()); err != nil {
+				return err
+			}
+			e.Unsafe("the apiserver's proxy accepted this server as %s: %s", server, probe.Describe(answer.Certificate))
 			request.TLS = &tls.Config{}
 			_, err = probe.Do(ctx, e, request)
 			return probe.Refused(err, refusal)
 		},
 	}
+}
+
+// wrongInEveryWay demands of a certificate that its name, its issuer and its time are each a reason to refuse it.
+func wrongInEveryWay(certificate *x509.Certificate, name string, now time.Time) error {
+	if certificate.VerifyHostname(name) == nil {
+		return fmt.Errorf("the server's certificate is for %s, so that it isn't seen whether names are verified", name)
+	}
+	if !now.After(certificate.NotAfter) {
+		return errors.New("the server's certificate hasn't expired, so that it isn't seen whether times are verified")
+	}
+	_, err := certificate.Verify(x509.VerifyOptions{Roots: x509.NewCertPool(), CurrentTime: certificate.NotAfter})
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); !unknown {
+		return fmt.Errorf("the server's certificate isn't of a CA that is unknown, so that it isn't seen whether that is verified: %w", err)
+	}
+	return nil
 }
