@@ -14,12 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/catalogue"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
 
 func TestThePageHasEverySettingWithItsTests(t *testing.T) {
-	var page strings.Builder
-	require.NoError(t, write(&page))
-	text := page.String()
+	text := written(t, "settings.md")
 	for _, setting := range settings.Table() {
 		_, section, found := strings.Cut(text, "\n### "+setting.Name+"\n")
 		require.True(t, found, setting.Name)
@@ -33,6 +33,34 @@ func TestThePageHasEverySettingWithItsTests(t *testing.T) {
 			require.Contains(t, section, "hown", "by behaviour, or why not: %s", setting.Name)
 		}
 	}
+}
+
+func TestThePageHasEveryCheckAndEveryStatement(t *testing.T) {
+	text := written(t, "checks.md")
+	for _, check := range catalogue.All() {
+		_, section, found := strings.Cut(text, "\n## "+check.Area()+"\n")
+		require.True(t, found, check.Area())
+		section, _, _ = strings.Cut(section, "\n## ")
+		require.Contains(t, section, "\n| `"+strings.TrimPrefix(check.ID, check.Area()+"/")+"`", check.ID)
+		require.Contains(t, section, cell(check.Sentence), check.ID)
+	}
+	for _, statement := range suite.Statements() {
+		require.Contains(t, text, "\n| "+statement.ID+" | "+statement.Text+" | ")
+	}
+	require.NotContains(t, text, "<no value>")
+}
+
+func TestATextDoesNotBreakItsTable(t *testing.T) {
+	require.Equal(t, `a \| b &lt;c>`, cell("a | b\n<c>"))
+	require.Equal(t, `a \| 'b'`, code("a | `b`"))
+}
+
+func written(t *testing.T, name string) string {
+	t.Helper()
+	i := slices.IndexFunc(pages, func(p page) bool { return p.name == name })
+	var text strings.Builder
+	require.NoError(t, pages[i].write(&text))
+	return text.String()
 }
 
 // A setting without a test has no place in the page, and stops `make generate`.

@@ -1,5 +1,5 @@
-// Command guide writes the page of docs/ that lists every setting: what the table of settings says of it, and how the
-// tests show that it works.
+// Command guide writes the pages of docs/ that are made from tables: of settings, what the provider's table says of each and how
+// the tests show that it works, and of the conformance suite, every check.
 package main
 
 import (
@@ -8,42 +8,71 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"text/template"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/catalogue"
 )
 
 func main() {
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: guide FILE")
+		fmt.Fprintln(os.Stderr, "usage: guide FOLDER")
 		os.Exit(2)
 	}
-	if err := writeFile(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "guide:", err)
-		os.Exit(1)
+	for _, page := range pages {
+		if err := page.writeInto(os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, "guide:", err)
+			os.Exit(1)
+		}
 	}
 }
 
-//go:embed settings.md.tmpl
-var page string
+var (
+	//go:embed settings.md.tmpl
+	settingsPage string
+	//go:embed checks.md.tmpl
+	checksPage string
+)
 
-// writeFile leaves the file as it was where the page can't be made.
-func writeFile(path string) error {
+// page is a file, and what it is made from.
+type page struct {
+	name     string
+	template string
+	data     func() (map[string]any, error)
+}
+
+var pages = []page{{"settings.md", settingsPage, ofSettings}, {"checks.md", checksPage, ofChecks}}
+
+// writeInto leaves the file as it was where the page can't be made.
+func (p page) writeInto(folder string) error {
 	var text bytes.Buffer
-	if err := write(&text); err != nil {
+	if err := p.write(&text); err != nil {
 		return err
 	}
-	return os.WriteFile(path, text.Bytes(), 0o644)
+	return os.WriteFile(filepath.Join(folder, p.name), text.Bytes(), 0o644)
 }
 
-func write(w io.Writer) error {
-	parsed, err := template.New("settings").Parse(page)
+func (p page) write(w io.Writer) error {
+	functions := template.FuncMap{"cell": cell, "code": code, "join": strings.Join}
+	parsed, err := template.New(p.name).Funcs(functions).Parse(p.template)
 	if err != nil {
 		return err
 	}
+	data, err := p.data()
+	if err != nil {
+		return err
+	}
+	return parsed.Execute(w, data)
+}
+
+func ofSettings() (map[string]any, error) {
 	groups, err := describe(settings.Table())
-	if err != nil {
-		return err
-	}
-	return parsed.Execute(w, map[string]any{"Groups": groups, "Trial": trial, "Files": files, "Live": live})
+	return map[string]any{"Groups": groups, "Trial": trial, "Files": files, "Live": live}, err
+}
+
+func ofChecks() (map[string]any, error) {
+	all := catalogue.All()
+	return map[string]any{"Areas": byArea(all), "Statements": count(all)}, nil
 }
