@@ -175,9 +175,11 @@ func (w *kubeletWork) documents() map[string]settings.Document {
 	return w.options.Settings.KubeletDocumentsOn(w.node.Name())
 }
 
-func (w *kubeletWork) restart(ctx context.Context) error {
-	if _, err := w.node.Run(ctx, cluster.Command{Args: []string{"systemctl", "restart", "kubelet"}}); err != nil {
-		return fmt.Errorf("restarting the kubelet of node %s: %w", w.node.Name(), err)
+func (w *kubeletWork) restart(ctx context.Context) error { return restartKubelet(ctx, w.node) }
+
+func restartKubelet(ctx context.Context, node Node) error {
+	if _, err := node.Run(ctx, cluster.Command{Args: []string{"systemctl", "restart", "kubelet"}}); err != nil {
+		return fmt.Errorf("restarting the kubelet of node %s: %w", node.Name(), err)
 	}
 	return nil
 }

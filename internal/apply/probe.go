@@ -41,7 +41,7 @@ type answered struct {
 func askKubelet(ctx context.Context, target Target, address netip.AddrPort) answered {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
-	conn, err := connectTLS(ctx, target, address)
+	conn, err := connectTLS(ctx, target, address, "")
 	if err != nil {
 		return answered{chainProblem: err, configProblem: err}
 	}
@@ -66,7 +66,8 @@ func askSettledKubelet(ctx context.Context, target Target, address netip.AddrPor
 	return answer
 }
 
-func connectTLS(ctx context.Context, target Target, address netip.AddrPort) (*tls.Conn, error) {
+// connectTLS names the server that it means only if it has a name, as clients do that know no more than an address.
+func connectTLS(ctx context.Context, target Target, address netip.AddrPort, name string) (*tls.Conn, error) {
 	admin, err := target.Admin(ctx)
 	if err != nil {
 		return nil, err
@@ -77,6 +78,7 @@ func connectTLS(ctx context.Context, target Target, address netip.AddrPort) (*tl
 	}
 	config = config.Clone()
 	config.InsecureSkipVerify = true
+	config.ServerName = name
 	from := target.controlPlanes()[0]
 	raw, err := from.Dial(ctx, address.String())
 	if err != nil {

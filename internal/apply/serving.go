@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"time"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
@@ -14,7 +15,8 @@ import (
 )
 
 // reloadLimit is how long a kubelet may take to serve new certificate files. It watches them, and looks every minute
-// besides (Kubernetes v1.37.1, staging/src/k8s.io/apiserver/pkg/server/dynamiccertificates).
+// besides (Kubernetes v1.37.1, staging/src/k8s.io/apiserver/pkg/server/dynamiccertificates). Where it has to be restarted for
+// that, see showsByName, it is within this time as well.
 const reloadLimit = 90 * time.Second
 
 // servingWork gives a kubelet another serving certificate.
@@ -215,13 +217,51 @@ func waitServing(
 ) ([]*x509.Certificate, error) {
 	what := fmt.Sprintf("the kubelet of node %s to serve certificate %s", node.Name(), pki.Fingerprint(want))
 	var chain []*x509.Certificate
+	restarted := false
 	err := wait.Until(ctx, what, wait.Options{Limit: reloadLimit}, func(ctx context.Context) error {
 		answer := askKubelet(ctx, target, observed.Dialled)
 		chain = answer.chain
-		if answer.chainProblem == nil && !chain[0].Equal(want) {
-			return fmt.Errorf("it serves %s", pki.Fingerprint(chain[0]))
+		switch {
+		case answer.chainProblem != nil:
+			return answer.chainProblem
+		case chain[0].Equal(want):
+			return nil
+		case !restarted && showsByName(ctx, target, node, observed.Dialled, want):
+			if err := restartKubelet(ctx, node); err != nil {
+				return wait.Final(err)
+			}
+			restarted = true
 		}
-		return answer.chainProblem
+		return fmt.Errorf("it serves %s", pki.Fingerprint(chain[0]))
 	})
+	if err == nil && restarted {
+		err = waitRestarted(ctx, target, node)
+	}
 	return chain, err
+}
+
+// showsByName reports whether the kubelet shows the certificate to a client that names the server it means. Before Kubernetes
+// 1.36, it shows others what it had when it started (Kubernetes v1.35.4, pkg/kubelet/server/server.go, ListenAndServeTLS with
+// files; crypto/tls, Config.GetCertificate), and so it does apiservers, which dial addresses.
+func showsByName(ctx context.Context, target Target, node Node, address netip.AddrPort, want *x509.Certificate) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	conn, err := connectTLS(ctx, target, address, node.Name())
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	return conn.ConnectionState().PeerCertificates[0].Equal(want)
+}
+
+// waitRestarted waits until the node is ready again.
+func waitRestarted(ctx context.Context, target Target, node Node) error {
+	what := fmt.Sprintf("the kubelet of node %s to be ready after its restart", node.Name())
+	return wait.Until(ctx, what, wait.Options{Limit: restartLimit}, func(ctx context.Context) error {
+		_, process, err := readKubelet(ctx, node)
+		if err != nil {
+			return err
+		}
+		return checkNodeReady(ctx, target, node, process.start)
+	})
 }

@@ -61,7 +61,7 @@ const (
 	FilesOnly Effect = "files only"
 	Joins     Effect = "nodes that join later have it"
 	Object    Effect = "an object of the API only"
-	Reload    Effect = "the running kubelet takes it up"
+	Reload    Effect = "the running kubelet takes it up, or before Kubernetes 1.36 restarts, its pods go on"
 	Dial      Effect = "the running kube-apiserver takes it up with its next connections"
 	Service   Effect = "a program of kubecomm's runs on the control plane"
 	Restart   Effect = "the kubelet restarts, its pods go on"
@@ -108,11 +108,11 @@ var kinds = map[Kind]traits{
 	},
 	IssueServing: {
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the previous one",
-		parallel: sideBySide, work: func(j job) work { return &servingWork{job: j, obtain: issueServing} },
+		parallel: firstAlone, work: func(j job) work { return &servingWork{job: j, obtain: issueServing} },
 	},
 	InstallServing: {
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the previous one",
-		parallel: sideBySide, work: func(j job) work { return &servingWork{job: j, obtain: providedServing} },
+		parallel: firstAlone, work: func(j job) work { return &servingWork{job: j, obtain: providedServing} },
 	},
 	BindKubeletClient: {
 		effect: Object, verified: "every kubelet lets the identity in before an apiserver has it",
@@ -166,7 +166,7 @@ var kinds = map[Kind]traits{
 	ReplaceEtcd:              replacement(settings.Etcd),
 	RestoreServing: {
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the issued one",
-		parallel: sideBySide, work: func(j job) work { return &restoreServingWork{job: j} },
+		parallel: firstAlone, work: func(j job) work { return &restoreServingWork{job: j} },
 	},
 	ConfigureJoins: {
 		effect: Joins, verified: "every apiserver shows it in kubeadm's ConfigMaps", undone: "the ConfigMaps are as they were",
