@@ -21,7 +21,7 @@ func Paths() []Path {
 		{"logs", logs},
 		{"logs --follow", follow},
 		{"exec over WebSocket", execOver(webSocket)},
-		{"exec over SPDY", repeated(execOver(spdyStream))},
+		{"exec over SPDY", execOver(spdyStream)},
 		{"attach over WebSocket", attachOver(webSocket)},
 		{"attach over SPDY", attachOver(spdyStream)},
 		{"port-forward over WebSocket", forwardOver(webSocketTunnel)},
