@@ -61,7 +61,7 @@ func (l *leg) run(ctx context.Context) {
 	case ctx.Err() != nil:
 		err = errors.Join(errInterrupted, err)
 	case err != nil:
-		l.log.Say("what tells why is in %s", l.folder)
+		l.log.Say("the end of this says why, and more is in %s", l.folder)
 	}
 	l.row.err = err
 }
