@@ -73,8 +73,8 @@ var expected = []string{
 	"handler_proxy.go",              // a service without endpoints
 	"error dialing backend",         // a pod that ended while it was asked
 	"kubecomm-conformance-",         // the run's own objects, deleted while controllers look at them
-	"Post-timeout activity",         // a client that no longer waits for its answer
-	"http: Handler timeout",         // the same
+	"http: Handler timeout",         // a client that no longer waits for its answer
+	"Post-timeout activity",         // the same: what was found for it all the same
 	"context canceled",              // the same
 	"context deadline exceeded",     // the same, on a machine with too much to do
 	"Operation cannot be fulfilled", // two controllers that write one object: they try again

@@ -78,6 +78,9 @@ func stripped(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 
 func redirects(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 	at := path(s, "services", plain, "")
+	if err := reaches(ctx, s, e, at+"hostname", server); err != nil { // it may not have its endpoints yet
+		return err
+	}
 	request, err := probe.API(s.Admin, at+"redirect?code=302&location=/hostname")
 	if err != nil {
 		return err
