@@ -75,6 +75,7 @@ var expected = []string{
 	"kubecomm-conformance-",         // the run's own objects, deleted while controllers look at them
 	"http: Handler timeout",         // a client that no longer waits for its answer
 	"Post-timeout activity",         // the same: what was found for it all the same
+	"Timeout or abort",              // the same
 	"context canceled",              // the same
 	"context deadline exceeded",     // the same, on a machine with too much to do
 	"Operation cannot be fulfilled", // two controllers that write one object: they try again
