@@ -20,7 +20,7 @@ const (
 	stateFolder     = "/etc/kubernetes/kubecomm"
 	journalFile     = stateFolder + "/journal"
 	swapFolder      = stateFolder + "/swap"
-	trialFile       = manifestFolder + "/" + trialName + ".yaml"
+	trialFile       = manifestFolder + "/" + TrialName + ".yaml"
 	nextStaging     = swapFolder + "/next.yaml"     // what the swap is to install
 	previousStaging = swapFolder + "/previous.yaml" // what to go back to; while it is there, a swap is under way
 	trialStaging    = swapFolder + "/trial.yaml"

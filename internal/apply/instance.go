@@ -22,9 +22,12 @@ type instance struct {
 	port      string
 }
 
+// TrialName is the name of a trial's container, and the beginning of its pod's. The API may show the pod for some seconds
+// after the trial was removed.
+const TrialName = "kube-apiserver-next"
+
 const (
 	apiserver      = string(settings.APIServer)
-	trialName      = "kube-apiserver-next"
 	securePortFlag = "secure-port"
 	defaultPort    = "6443"
 )

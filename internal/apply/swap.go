@@ -61,7 +61,7 @@ func (s *swap) between(j job, previous, next cluster.File) error {
 	}
 	*s = swap{
 		target: j.target, real: instanceOf(j.node, apiserver, manifest),
-		trial: instance{node: j.node, container: trialName}, previous: previous, next: next,
+		trial: instance{node: j.node, container: TrialName}, previous: previous, next: next,
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (s *swap) stage(ctx context.Context) error {
 	s.trial.port = strconv.Itoa(port)
 	// Each trial's pod has a name of its own, lest the kubelet wait for the end of an earlier one.
 	manifest.Trial(controlplane.Trial{
-		Pod: trialName + "-" + rand.String(5), Container: trialName, Port: port, Flags: controlplane.Flags{
+		Pod: TrialName + "-" + rand.String(5), Container: TrialName, Port: port, Flags: controlplane.Flags{
 			securePortFlag: {s.trial.port},
 			// The trial must not write itself into the kubernetes service's endpoints.
 			"endpoint-reconciler-type": {"none"},
@@ -399,7 +399,7 @@ func (s *swap) removeTrial(ctx context.Context) error {
 	script := `setsid flock "$1" sh -c "$2" sh "$3" "$4" "$5" "$6" "$7" >/dev/null 2>&1 </dev/null &`
 	args := []string{
 		"sh", "-c", script, "sh", installLock, endTrialScript,
-		trialFile, trialName, s.trial.port, swapFolder, trafficTable,
+		trialFile, TrialName, s.trial.port, swapFolder, trafficTable,
 	}
 	if _, err := s.trial.node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("removing the trial on node %s: %w", s.trial.node.Name(), err)
@@ -447,7 +447,7 @@ func underWay(ctx context.Context, target Target, node Node) (*swap, error) {
 	}
 	return &swap{
 		target: target, real: findInstance(ctx, node, apiserver, manifestFile),
-		trial: findInstance(ctx, node, trialName, trialFile), previous: files[previousStaging], next: files[nextStaging],
+		trial: findInstance(ctx, node, TrialName, trialFile), previous: files[previousStaging], next: files[nextStaging],
 	}, nil
 }
 

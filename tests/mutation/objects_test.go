@@ -66,6 +66,13 @@ func objects() []sabotage {
 			fails: in("control-plane", "node-reads-own-node-only", "node-reads-own-secrets-only"),
 		},
 		{
+			name: "everybody may do everything", do: grant(rbacv1.PolicyRule{
+				APIGroups: []string{rbacv1.APIGroupAll}, Resources: []string{rbacv1.ResourceAll}, Verbs: []string{rbacv1.VerbAll},
+			}, authenticated),
+			fails: ids(in("control-plane", "node-reads-own-*", "bootstrap-token-only-joins"), in("proxy-paths", "*-forbidden"),
+				in("kubelet-api", "no-rights", "only-*", "nobody-holds-nodes-proxy"), in("in-pod", "unauthorized-account")),
+		},
+		{
 			name: "who joins may read every node", do: grant(reads("nodes"), rbacv1.Subject{
 				Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:bootstrappers:kubeadm:default-node-token",
 			}),

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/controlplane"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
@@ -18,7 +19,8 @@ import (
 // componentLabel is on the static pods of control planes (Kubernetes v1.37.1, cmd/kubeadm/app/util/staticpod/utils.go).
 const componentLabel = "component"
 
-// components are a cluster's own containers by pod and name, and the identity of each: another after a restart.
+// components are a cluster's own containers by pod and name, and the identity of each: another after a restart. What an apply of
+// kubecomm's that has just ended took away isn't among them.
 type components map[string]string
 
 func (s *Subject) readComponents(ctx context.Context) (components, error) {
@@ -29,6 +31,9 @@ func (s *Subject) readComponents(ctx context.Context) (components, error) {
 	all := components{}
 	for _, pod := range found.Items {
 		for _, container := range pod.Status.ContainerStatuses {
+			if container.Name == apply.TrialName {
+				continue
+			}
 			all[pod.Name+"/"+container.Name] = container.ContainerID
 		}
 	}
