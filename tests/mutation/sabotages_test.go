@@ -39,7 +39,7 @@ func TestEveryCheckHasASabotageAndEverySabotageItsChecks(t *testing.T) {
 		assert.False(t, names[each.name], "two sabotages are called %s", each.name)
 		names[each.name] = true
 		assert.NotEmpty(t, each.fails, each.name)
-		for _, pattern := range slices.Concat(each.fails, each.skips) {
+		for _, pattern := range each.fails {
 			known := slices.ContainsFunc(catalogue.All(), func(c suite.Check) bool { return matches([]string{pattern}, c.ID) })
 			assert.True(t, known, "%s: no check is %s", each.name, pattern)
 		}
