@@ -67,23 +67,16 @@ func makeBed(ctx context.Context, s *suite.Subject) (*corev1.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.Client.CoreV1().Pods(s.Namespace).Create(ctx, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: server, Labels: labels},
-		Spec: corev1.PodSpec{
-			NodeName:                      s.LastNode().Name,
-			TerminationGracePeriodSeconds: new(int64(1)),
-			AutomountServiceAccountToken:  new(false),
-			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			Containers: []corev1.Container{{
-				Name: "server", Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent,
-				Args:  []string{"netexec", fmt.Sprintf("--http-port=%d", serverPort), "--udp-port=-1"},
-				Ports: []corev1.ContainerPort{{ContainerPort: serverPort}},
-				ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
-					HTTPGet: &corev1.HTTPGetAction{Path: "/hostname", Port: intstr.FromInt32(serverPort)},
-				}},
-			}},
-		},
-	}, metav1.CreateOptions{})
+	pod := s.NewPod(s.LastNode(), server, corev1.Container{
+		Name: "server", Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent,
+		Args:  []string{"netexec", fmt.Sprintf("--http-port=%d", serverPort), "--udp-port=-1"},
+		Ports: []corev1.ContainerPort{{ContainerPort: serverPort}},
+		ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
+			HTTPGet: &corev1.HTTPGetAction{Path: "/hostname", Port: intstr.FromInt32(serverPort)},
+		}},
+	})
+	pod.Labels = labels
+	_, err = s.Client.CoreV1().Pods(s.Namespace).Create(ctx, pod, metav1.CreateOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -96,23 +96,14 @@ func serverPod(s *suite.Subject) *corev1.Pod {
 			}}},
 		}
 	}
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: server, Labels: map[string]string{"app": server}},
-		Spec: corev1.PodSpec{
-			NodeName:                      s.LastNode().Name,
-			TerminationGracePeriodSeconds: new(int64(1)),
-			AutomountServiceAccountToken:  new(false),
-			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			Volumes: []corev1.Volume{{
-				Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: server}},
-			}},
-			Containers: []corev1.Container{
-				container("plain", plainPort, corev1.URISchemeHTTP),
-				container("tls", tlsPort, corev1.URISchemeHTTPS,
-					"--tls-cert-file=/tls/tls.crt", "--tls-private-key-file=/tls/tls.key"),
-			},
-		},
-	}
+	pod := s.NewPod(s.LastNode(), server,
+		container("plain", plainPort, corev1.URISchemeHTTP),
+		container("tls", tlsPort, corev1.URISchemeHTTPS, "--tls-cert-file=/tls/tls.crt", "--tls-private-key-file=/tls/tls.key"))
+	pod.Labels = map[string]string{"app": server}
+	pod.Spec.Volumes = []corev1.Volume{{
+		Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: server}},
+	}}
+	return pod
 }
 
 func services() []*corev1.Service {

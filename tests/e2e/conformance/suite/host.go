@@ -20,17 +20,23 @@ import (
 // hostPod is a pod that shares its node's network, and does nothing. A port that is forwarded to it is one of the node's loopback
 // address: so what only listens there is reached on any cluster, and what a node's firewall keeps from others.
 func (s *Subject) hostPod(node Node) *corev1.Pod {
+	pod := s.NewPod(node, HostPod(node), corev1.Container{
+		Name: "host", Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"pause"},
+	})
+	pod.Spec.HostNetwork = true
+	return pod
+}
+
+// NewPod is a pod for a node, whatever its taints, that is given no token and ends at once.
+func (s *Subject) NewPod(node Node, name string, containers ...corev1.Container) *corev1.Pod {
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: HostPod(node)},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{
 			NodeName:                      node.Name,
-			HostNetwork:                   true,
 			TerminationGracePeriodSeconds: new(int64(1)),
 			AutomountServiceAccountToken:  new(false),
 			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			Containers: []corev1.Container{{
-				Name: "host", Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"pause"},
-			}},
+			Containers:                    containers,
 		},
 	}
 }
