@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/server"
@@ -129,18 +128,4 @@ func (c component) floor() suite.Check {
 		}
 		return found, err
 	})
-}
-
-// inside is a node as the container engine knows it.
-func inside(s *suite.Subject, node suite.Node) (*cluster.Node, error) {
-	kind, err := s.Kind()
-	if err != nil {
-		return nil, err
-	}
-	for _, known := range kind.Nodes() {
-		if known.Name() == node.Name {
-			return known, nil
-		}
-	}
-	return nil, fmt.Errorf("the container engine knows no node %s", node.Name)
 }

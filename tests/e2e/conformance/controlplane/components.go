@@ -126,7 +126,7 @@ func (i instance) dial(ctx context.Context, s *suite.Subject, e *suite.Evidence)
 	if k < 0 {
 		return suite.Skip("the cluster has one node only")
 	}
-	from, err := inside(s, s.Nodes[k])
+	from, err := s.Inside(s.Nodes[k])
 	if err != nil {
 		return err
 	}

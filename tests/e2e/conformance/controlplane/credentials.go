@@ -50,7 +50,7 @@ func clientCertificates() suite.Check {
 		Try: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 			var problems []error
 			for _, node := range s.Nodes {
-				known, err := inside(s, node)
+				known, err := s.Inside(node)
 				if err != nil {
 					return err
 				}

@@ -71,7 +71,7 @@ func withEtcd(ctx context.Context, s *suite.Subject, do func(suite.Node) error) 
 
 // etcdClient is what the apiserver of a node shows to etcd.
 func etcdClient(ctx context.Context, s *suite.Subject, node suite.Node) (tls.Certificate, error) {
-	known, err := inside(s, node)
+	known, err := s.Inside(node)
 	if err != nil {
 		return tls.Certificate{}, err
 	}

@@ -49,7 +49,7 @@ func ways() []suite.Check {
 func kubeletConfigs(_ context.Context, s *suite.Subject) ([]kubeconfig, error) {
 	var found []kubeconfig
 	for _, node := range s.Nodes {
-		known, err := inside(s, node)
+		known, err := s.Inside(node)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +65,7 @@ func componentConfigs(ctx context.Context, s *suite.Subject) ([]kubeconfig, erro
 	}
 	var found []kubeconfig
 	for _, node := range nodes {
-		known, err := inside(s, node)
+		known, err := s.Inside(node)
 		if err != nil {
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
@@ -58,8 +57,11 @@ func rogue(
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(kind.Nodes(), func(n *cluster.Node) bool { return n.Name() == node.Name })
-		worker, controlPlane := kind.Nodes()[i], kind.ControlPlanes()[0]
+		worker, err := s.Inside(node)
+		if err != nil {
+			return err
+		}
+		controlPlane := kind.ControlPlanes()[0]
 		bad, err := certificate(ctx, controlPlane, worker)
 		if err != nil {
 			return err

@@ -113,6 +113,20 @@ func (s *Subject) Kind() (*cluster.Cluster, error) {
 	return s.kind, nil
 }
 
+// Inside is a node as the container engine knows it, or an error for a check to be skipped by.
+func (s *Subject) Inside(node Node) (*cluster.Node, error) {
+	kind, err := s.Kind()
+	if err != nil {
+		return nil, err
+	}
+	for _, known := range kind.Nodes() {
+		if known.Name() == node.Name {
+			return known, nil
+		}
+	}
+	return nil, fmt.Errorf("the container engine knows no node %s", node.Name)
+}
+
 // Pods are the run's: one on every node.
 func (s *Subject) Pods() []workload.Pod { return s.pods }
 
