@@ -45,7 +45,7 @@ func (s *suite) diskFills(ctx context.Context, t *testing.T) {
 	require.ErrorContains(t, failure.Err, "writing /etc/kubernetes/kubecomm/swap/")
 	require.ErrorContains(t, failure.Err, noSpace)
 	require.NoError(t, failure.UndoErr)
-	assert.Len(t, failure.Undone, failure.Of)
+	assert.Len(t, failure.Undone, failure.Number, "every step up to the one that failed")
 	requireOldServer()
 	require.Equal(t, s.stock, s.readFiles(ctx, t))
 	disk.unmount(ctx, t)

@@ -28,7 +28,7 @@ const (
 	deleteLimit = 2 * time.Minute
 	// restoreLimit is short: a new cluster takes a minute.
 	restoreLimit = 2 * time.Minute
-	caseLimit    = 8 * time.Minute // of the slowest case, several applies that wait in vain
+	caseLimit    = 15 * time.Minute // of the slowest case, several applies that wait in vain, beside other clusters
 )
 
 // suite has the cluster that all cases share, one after the other. Where a case fails and the cluster can't be restored,
