@@ -104,7 +104,8 @@ func (s *suite) restoreInterrupted(ctx context.Context, t *testing.T) {
 	interrupted, interrupt := context.WithCancel(ctx)
 	defer interrupt()
 	err := apply.Restore(interrupted, s.target(), apply.Options{Now: time.Now, Progress: func(p apply.Progress) {
-		if begins(apply.RestoreServing, "see what the kubelet serves")(p) {
+		// The worker's comes last.
+		if on(s.worker().Name(), begins(apply.RestoreServing, "see what the kubelet serves"))(p) {
 			interrupt()
 		}
 	}})
