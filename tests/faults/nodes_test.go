@@ -90,16 +90,12 @@ func (s *suite) controlPlanePaused(ctx context.Context, t *testing.T) {
 // gone meanwhile, its files, which name it, can't be as they were: the case is then done again on a new cluster.
 func (s *suite) controlPlaneRestarted(ctx context.Context, t *testing.T) {
 	t.Helper()
-	const times = 3
-	for range times {
-		if s.restartControlPlane(ctx, t) {
-			return
-		}
+	for attempts := 3; !s.restartControlPlane(ctx, t); attempts-- {
+		require.Greater(t, attempts, 1, "the engine gave the node another address each time")
 		t.Log("the engine gave the node another address; once more, on a new cluster")
 		s.delete(t)
 		s.create(t)
 	}
-	require.Fail(t, "the engine gave the node another address each time")
 }
 
 // restartControlPlane returns false if the node has another address after it.
