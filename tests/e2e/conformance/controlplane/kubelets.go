@@ -110,22 +110,14 @@ func othersSecrets() suite.Check {
 
 // userOf is a pod on a node that mounts a secret.
 func userOf(s *suite.Subject, node suite.Node, secret string) *corev1.Pod {
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: secret},
-		Spec: corev1.PodSpec{
-			NodeName:                      node.Name,
-			TerminationGracePeriodSeconds: new(int64(1)),
-			AutomountServiceAccountToken:  new(false),
-			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			Volumes: []corev1.Volume{{
-				Name: "secret", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret}},
-			}},
-			Containers: []corev1.Container{{
-				Name: "user", Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"pause"},
-				VolumeMounts: []corev1.VolumeMount{{Name: "secret", MountPath: "/secret", ReadOnly: true}},
-			}},
-		},
-	}
+	pod := s.NewPod(node, secret, corev1.Container{
+		Name: "user", Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"pause"},
+		VolumeMounts: []corev1.VolumeMount{{Name: "secret", MountPath: "/secret", ReadOnly: true}},
+	})
+	pod.Spec.Volumes = []corev1.Volume{{
+		Name: "secret", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: secret}},
+	}}
+	return pod
 }
 
 // label has the last node's kubelet label a node, without that anything changes.

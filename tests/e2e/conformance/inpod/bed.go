@@ -2,8 +2,6 @@ package inpod
 
 import (
 	"context"
-	"fmt"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,11 +12,11 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
-// beds makes one bed for all checks of a run.
-type beds struct {
-	mu   sync.Mutex
-	made *bed
-	err  error
+// beds have the pods that checks are done from.
+type beds struct{ suite.Shared[*bed] }
+
+func newBeds() *beds {
+	return &beds{suite.Shared[*bed]{What: "the pods to check from", Build: makeBed}}
 }
 
 // bed are the pods that checks are done from.
@@ -26,17 +24,6 @@ type bed struct {
 	app    *corev1.Pod // its account may do nothing
 	reader *corev1.Pod // its account may list secrets
 	opted  *corev1.Pod // without a mounted token
-}
-
-func (b *beds) get(ctx context.Context, s *suite.Subject) (*bed, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.made == nil && b.err == nil {
-		if b.made, b.err = makeBed(ctx, s); b.err != nil {
-			b.err = fmt.Errorf("making the pods to check from: %w", b.err)
-		}
-	}
-	return b.made, b.err
 }
 
 // readyLimit leaves time for the kubelet to pull images.

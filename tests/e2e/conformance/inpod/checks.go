@@ -16,7 +16,7 @@ const bedLimit = 4 * time.Minute
 
 // Checks lists what is checked. The pods that are checked from are made once, when the first check needs them.
 func Checks() []suite.Check {
-	shared := &beds{}
+	shared := newBeds()
 	return []suite.Check{
 		shared.check(suite.Check{
 			ID:       area + "files",
@@ -79,7 +79,7 @@ type attempt = func(context.Context, *suite.Subject, *suite.Evidence) error
 
 func (b *beds) with(try func(context.Context, *suite.Subject, *suite.Evidence, *bed) error) attempt {
 	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-		made, err := b.get(ctx, s)
+		made, err := b.Get(ctx, s)
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package inpod
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
@@ -32,15 +31,9 @@ const (
 )
 
 func basePod(s *suite.Subject, name string, containers ...corev1.Container) *corev1.Pod {
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.PodSpec{
-			NodeName:                      s.LastNode().Name,
-			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			TerminationGracePeriodSeconds: new(int64(1)),
-			Containers:                    containers,
-		},
-	}
+	pod := s.NewPod(s.LastNode(), name, containers...)
+	pod.Spec.AutomountServiceAccountToken = nil // as pods have it by default
+	return pod
 }
 
 func kubectlContainer(s *suite.Subject) corev1.Container {

@@ -116,29 +116,21 @@ func strangersCertificate() (*pki.ServingCertificate, error) {
 }
 
 func (i *passer) pod(s *suite.Subject) *corev1.Pod {
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: imposterPod},
-		Spec: corev1.PodSpec{
-			NodeName:                      s.LastNode().Name,
-			TerminationGracePeriodSeconds: new(int64(1)),
-			AutomountServiceAccountToken:  new(false),
-			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			Volumes: []corev1.Volume{{
-				Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: imposterPod}},
-			}},
-			Containers: []corev1.Container{{
-				Name: "server", Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent,
-				Args: []string{
-					"netexec", fmt.Sprintf("--http-port=%d", imposterPort), "--udp-port=-1",
-					"--tls-cert-file=/tls/tls.crt", "--tls-private-key-file=/tls/tls.key",
-				},
-				VolumeMounts: []corev1.VolumeMount{{Name: "tls", MountPath: "/tls", ReadOnly: true}},
-				ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
-					Path: "/hostname", Port: intstr.FromInt32(imposterPort), Scheme: corev1.URISchemeHTTPS,
-				}}},
-			}},
+	pod := s.NewPod(s.LastNode(), imposterPod, corev1.Container{
+		Name: "server", Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent,
+		Args: []string{
+			"netexec", fmt.Sprintf("--http-port=%d", imposterPort), "--udp-port=-1",
+			"--tls-cert-file=/tls/tls.crt", "--tls-private-key-file=/tls/tls.key",
 		},
-	}
+		VolumeMounts: []corev1.VolumeMount{{Name: "tls", MountPath: "/tls", ReadOnly: true}},
+		ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+			Path: "/hostname", Port: intstr.FromInt32(imposterPort), Scheme: corev1.URISchemeHTTPS,
+		}}},
+	})
+	pod.Spec.Volumes = []corev1.Volume{{
+		Name: "tls", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: imposterPod}},
+	}}
+	return pod
 }
 
 // passOff makes a Node with a pod's address. It has no labels by which daemon sets would find it, and nothing is scheduled to it.

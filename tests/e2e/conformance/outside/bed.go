@@ -3,7 +3,6 @@ package outside
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,11 +23,11 @@ const (
 // makeLimit leaves time for a kubelet to pull the server's image.
 const makeLimit = 4 * time.Minute
 
-// beds makes the server and its service once for all checks of a run.
-type beds struct {
-	mu   sync.Mutex
-	made *corev1.Service
-	err  error
+// beds have the server and its service.
+type beds struct{ suite.Shared[*corev1.Service] }
+
+func newBeds() *beds {
+	return &beds{suite.Shared[*corev1.Service]{What: "the service that is reached from outside", Build: makeBed}}
 }
 
 type action = func(context.Context, *suite.Subject, *suite.Evidence) error
@@ -38,21 +37,12 @@ func (b *beds) with(
 	do func(context.Context, *suite.Subject, *suite.Evidence, *corev1.Service) error,
 ) action {
 	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-		made, err := b.make(ctx, s)
+		made, err := b.Get(ctx, s)
 		if err != nil {
-			return fmt.Errorf("making the service that is reached from outside: %w", err)
+			return err
 		}
 		return do(ctx, s, e, made)
 	}
-}
-
-func (b *beds) make(ctx context.Context, s *suite.Subject) (*corev1.Service, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.made == nil && b.err == nil {
-		b.made, b.err = makeBed(ctx, s)
-	}
-	return b.made, b.err
 }
 
 func makeBed(ctx context.Context, s *suite.Subject) (*corev1.Service, error) {

@@ -26,7 +26,7 @@ const (
 
 // Checks lists what is checked.
 func Checks() []suite.Check {
-	b := &beds{}
+	b := newBeds()
 	return []suite.Check{
 		kubeconfig(), wrongRoot(),
 		bearer(), noToken(), wrongToken(), impostor(),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,24 +25,11 @@ const (
 	empty     = "proxied-empty" // a service that nothing is behind
 )
 
-// beds makes what the proxy leads to once for all checks of a run.
-type beds struct {
-	build func(context.Context, *suite.Subject) error
-	mu    sync.Mutex
-	made  bool
-	err   error
-}
+// bed is what the proxy leads to.
+type bed = suite.Shared[struct{}]
 
-func (b *beds) make(ctx context.Context, s *suite.Subject) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.made {
-		b.made = true
-		if b.err = b.build(ctx, s); b.err != nil {
-			b.err = fmt.Errorf("making what the proxy leads to: %w", b.err)
-		}
-	}
-	return b.err
+func newBed(what string, build func(context.Context, *suite.Subject) error) *bed {
+	return &bed{What: what, Build: func(ctx context.Context, s *suite.Subject) (struct{}, error) { return struct{}{}, build(ctx, s) }}
 }
 
 func makeBed(ctx context.Context, s *suite.Subject) error {

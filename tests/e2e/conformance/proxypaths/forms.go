@@ -19,20 +19,20 @@ const makeLimit = 4 * time.Minute
 
 // Checks lists what is checked.
 func Checks() []suite.Check {
-	server := &beds{build: makeBed}
+	server := newBed("what the proxy leads to", makeBed)
 	checks := append(forms(), passesOn()...)
 	checks = append(checks, refusals()...)
 	checks = append(checks, unverified())
-	return append(server.prepare(checks), webSockets(server)...)
+	return append(prepare(server, checks), webSockets(server)...)
 }
 
 // prepare has checks make their bed first, for which it gives them time.
-func (b *beds) prepare(checks []suite.Check) []suite.Check {
+func prepare(b *bed, checks []suite.Check) []suite.Check {
 	for i := range checks {
 		checks[i].Limit = makeLimit
-		checks[i].Try = b.before(checks[i].Try)
+		checks[i].Try = before(b, checks[i].Try)
 		if checks[i].Control != nil {
-			checks[i].Control = b.before(checks[i].Control)
+			checks[i].Control = before(b, checks[i].Control)
 		}
 	}
 	return checks
@@ -40,9 +40,9 @@ func (b *beds) prepare(checks []suite.Check) []suite.Check {
 
 type action = func(context.Context, *suite.Subject, *suite.Evidence) error
 
-func (b *beds) before(do action) action {
+func before(b *bed, do action) action {
 	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-		if err := b.make(ctx, s); err != nil {
+		if _, err := b.Get(ctx, s); err != nil {
 			return err
 		}
 		return do(ctx, s, e)

@@ -80,25 +80,16 @@ func freePort() int32 { return 20000 + rand.Int32N(10000) }
 
 func serveOnNode(ctx context.Context, s *suite.Subject, node suite.Node, port int32, word string) error {
 	const name = "proxied-node-port"
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.PodSpec{
-			NodeName:                      node.Name,
-			HostNetwork:                   true,
-			TerminationGracePeriodSeconds: new(int64(1)),
-			AutomountServiceAccountToken:  new(false),
-			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			Containers: []corev1.Container{{
-				Name: name, Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent,
-				Args:  []string{"porter"}, // which says one word, and can do nothing else
-				Env:   []corev1.EnvVar{{Name: fmt.Sprintf("SERVE_PORT_%d", port), Value: word}},
-				Ports: []corev1.ContainerPort{{ContainerPort: port, HostPort: port}},
-				ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
-					HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: intstr.FromInt32(port)},
-				}},
-			}},
-		},
-	}
+	pod := s.NewPod(node, name, corev1.Container{
+		Name: name, Image: s.Images.Agnhost, ImagePullPolicy: corev1.PullIfNotPresent,
+		Args:  []string{"porter"}, // which says one word, and can do nothing else
+		Env:   []corev1.EnvVar{{Name: fmt.Sprintf("SERVE_PORT_%d", port), Value: word}},
+		Ports: []corev1.ContainerPort{{ContainerPort: port, HostPort: port}},
+		ReadinessProbe: &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{
+			HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: intstr.FromInt32(port)},
+		}},
+	})
+	pod.Spec.HostNetwork = true
 	if _, err := s.Client.CoreV1().Pods(s.Namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
 		return err
 	}

@@ -28,13 +28,13 @@ const (
 )
 
 // webSockets are checks of a second bed, lest the others need an image of kubectl.
-func webSockets(server *beds) []suite.Check {
-	b := &beds{build: func(ctx context.Context, s *suite.Subject) error {
-		if err := server.make(ctx, s); err != nil {
+func webSockets(server *bed) []suite.Check {
+	b := newBed("what WebSockets lead to", func(ctx context.Context, s *suite.Subject) error {
+		if _, err := server.Get(ctx, s); err != nil {
 			return err
 		}
 		return makeUpgraded(ctx, s)
-	}}
+	})
 	var checks []suite.Check
 	for _, form := range []struct{ kind, name string }{
 		{"pods", fmt.Sprintf("%s:%d", upgraded, upgradedPort)}, {"services", upgraded + ":80"},
@@ -52,7 +52,7 @@ func webSockets(server *beds) []suite.Check {
 			},
 		})
 	}
-	return b.prepare(checks)
+	return prepare(b, checks)
 }
 
 func makeUpgraded(ctx context.Context, s *suite.Subject) error {
@@ -90,26 +90,20 @@ func makeUpgraded(ctx context.Context, s *suite.Subject) error {
 }
 
 func upgradedPod(s *suite.Subject) *corev1.Pod {
-	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: upgraded, Labels: map[string]string{"app": upgraded}},
-		Spec: corev1.PodSpec{
-			NodeName:                      s.LastNode().Name,
-			ServiceAccountName:            upgraded,
-			TerminationGracePeriodSeconds: new(int64(1)),
-			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
-			Containers: []corev1.Container{{
-				Name: "kubectl", Image: s.Images.Kubectl, ImagePullPolicy: corev1.PullIfNotPresent,
-				Command: []string{
-					"kubectl", "proxy", fmt.Sprintf("--port=%d", upgradedPort), "--address=", "--accept-hosts=.*",
-					"--accept-paths=^" + versionPath + "$,^" + forwardPath(s) + "$",
-				},
-				ReadinessProbe: &corev1.Probe{
-					ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: versionPath, Port: intstr.FromInt32(upgradedPort)}},
-					PeriodSeconds: 1, TimeoutSeconds: 5,
-				},
-			}},
+	pod := s.NewPod(s.LastNode(), upgraded, corev1.Container{
+		Name: "kubectl", Image: s.Images.Kubectl, ImagePullPolicy: corev1.PullIfNotPresent,
+		Command: []string{
+			"kubectl", "proxy", fmt.Sprintf("--port=%d", upgradedPort), "--address=", "--accept-hosts=.*",
+			"--accept-paths=^" + versionPath + "$,^" + forwardPath(s) + "$",
 		},
-	}
+		ReadinessProbe: &corev1.Probe{
+			ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: versionPath, Port: intstr.FromInt32(upgradedPort)}},
+			PeriodSeconds: 1, TimeoutSeconds: 5,
+		},
+	})
+	pod.Labels = map[string]string{"app": upgraded}
+	pod.Spec.ServiceAccountName, pod.Spec.AutomountServiceAccountToken = upgraded, new(true)
+	return pod
 }
 
 func forwardPath(s *suite.Subject) string {

@@ -1,0 +1,31 @@
+package suite
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Shared is made once for all checks of a run, when the first needs it.
+type Shared[T any] struct {
+	What  string // in errors
+	Build func(context.Context, *Subject) (T, error)
+
+	mu    sync.Mutex
+	built bool
+	value T
+	err   error
+}
+
+// Get returns what was made, or why it couldn't be, to every check alike.
+func (m *Shared[T]) Get(ctx context.Context, s *Subject) (T, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.built {
+		m.built = true
+		if m.value, m.err = m.Build(ctx, s); m.err != nil {
+			m.err = fmt.Errorf("making %s: %w", m.What, m.err)
+		}
+	}
+	return m.value, m.err
+}
