@@ -35,7 +35,7 @@ var managedGroups = []string{apiserverGroup, controllerManagerGroup, schedulerGr
 func (m *hardeningModel) groups() map[string]*types.Object {
 	return map[string]*types.Object{
 		apiserverGroup: &m.APIServer, kubeletGroup: &m.Kubelet, controllerManagerGroup: &m.ControllerManager,
-		schedulerGroup: &m.Scheduler, etcdGroup: &m.Etcd,
+		schedulerGroup: &m.Scheduler, etcdGroup: &m.Etcd, tunnelGroup: &m.Tunnel,
 	}
 }
 

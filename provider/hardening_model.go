@@ -28,6 +28,8 @@ type hardeningModel struct {
 	Scheduler         types.Object `tfsdk:"scheduler"`
 	Etcd              types.Object `tfsdk:"etcd"`
 
+	Tunnel types.Object `tfsdk:"tunnel"`
+
 	OwnCA    types.Object `tfsdk:"kubelet_serving_ca"`
 	Provided types.Map    `tfsdk:"kubelet_serving_certificates"`
 
@@ -50,6 +52,7 @@ type hardenedNodeModel struct {
 	Certificate      types.Object `tfsdk:"kubelet_serving_certificate"`
 	Client           types.Object `tfsdk:"kubelet_client_certificate"`
 	Approver         types.Object `tfsdk:"kubelet_serving_approver"`
+	TunnelServer     types.Object `tfsdk:"konnectivity_server"`
 }
 
 type certificateModel struct {
@@ -85,6 +88,7 @@ var (
 		"kubelet_serving_certificate": types.ObjectType{AttrTypes: certificateAttributes},
 		"kubelet_client_certificate":  types.ObjectType{AttrTypes: clientAttributes},
 		"kubelet_serving_approver":    types.ObjectType{AttrTypes: approverAttributes},
+		"konnectivity_server":         types.ObjectType{AttrTypes: tunnelServerAttributes},
 	}
 	hardenedNodesType = types.ObjectType{AttrTypes: hardenedNodeAttributes}
 )
@@ -116,7 +120,9 @@ func (m *hardeningModel) declared(ctx context.Context) (settings.Settings, bool,
 	want.KubeletRestarts = int(restarts.ValueInt64())
 	ownKnown, ownDiags := m.declareOwn(&want)
 	diags.Append(ownDiags...)
-	return want, ownKnown && !diags.HasError(), diags
+	tunnelKnown, tunnelDiags := m.declareTunnel(ctx, &want)
+	diags.Append(tunnelDiags...)
+	return want, ownKnown && tunnelKnown && !diags.HasError(), diags
 }
 
 // serving reads the settings of serving certificates. Parts that are not known come back unknown.
@@ -170,6 +176,7 @@ func (m *hardeningModel) observe(ctx context.Context, observed apply.Observation
 	for _, group := range managedGroups {
 		*m.groups()[group] = types.ObjectValueMust(withManaged(group, nil), m.observedManaged(group, observed, map[string]attr.Value{}))
 	}
+	m.Tunnel = m.observedTunnel(observed)
 	m.OwnCA, m.Provided = m.observedOwnCA(observed), m.observedProvided(observed)
 	if m.Profile.IsNull() { // imported
 		m.Profile = types.StringValue(string(settings.DefaultProfile))
@@ -266,6 +273,7 @@ func newHardenedNodeModel(observed apply.Observation, node apply.NodeObservation
 		Certificate:      newCertificateModel(node.Serving).object(),
 		Client:           types.ObjectNull(clientAttributes),
 		Approver:         newApproverModel(node.Approver, observed.ApproverAccess).object(),
+		TunnelServer:     newTunnelServer(observed, node),
 	}
 	if node.APIServer != nil {
 		model.Client = newClientModel(observed, node.APIServer).object()

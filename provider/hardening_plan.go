@@ -41,6 +41,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	resp.Diagnostics.Append(r.own(ctx, name, req.Config, &want)...)
 	resp.Diagnostics.Append(problemsOf(settings.CheckTime(effective, r.clock.Now()), "Give another value: ")...)
 	resp.Diagnostics.Append(checkProgram(apply.CheckProgram(nil, want))...)
+	resp.Diagnostics.Append(checkArchives(want)...)
 	resp.Diagnostics.Append(nodeProblemsOf(overrides.CheckTime(r.clock.Now()), "Give another value: ")...)
 	if resp.Diagnostics.HasError() {
 		return
@@ -52,6 +53,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 		return
 	}
 	resp.Diagnostics.Append(checkProgram(apply.CheckProgram(&observed, want))...)
+	resp.Diagnostics.Append(foreignTunnel(name, apply.CheckTunnel(observed, want))...)
 	for _, problem := range apply.CheckClientCAs(name, observed, want) {
 		resp.Diagnostics.Append(lackingCA(problem))
 	}
@@ -60,7 +62,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	}
 	steps := apply.Plan(observed, want)
 	warnRole(&resp.Diagnostics, apply.CheckRole(name, observed, want))
-	warnSteps(&resp.Diagnostics, name, steps)
+	warnSteps(&resp.Diagnostics, name, observed, steps)
 	if req.State.Raw.IsNull() || len(resp.RequiresReplace) > 0 {
 		return
 	}
@@ -95,7 +97,7 @@ func (r *hardening) planDestroy(ctx context.Context, req resource.ModifyPlanRequ
 	}
 	name := state.Cluster.ValueString()
 	if observed, err := r.lookedAt(ctx, name); err == nil {
-		warnSteps(&resp.Diagnostics, name, apply.PlanRestore(observed))
+		warnSteps(&resp.Diagnostics, name, observed, apply.PlanRestore(observed))
 	}
 }
 
@@ -136,6 +138,7 @@ func (m *hardeningModel) expect(
 			model.Certificate = types.ObjectUnknown(certificateAttributes)
 		}
 		model.Client = clientAfter(model.Client, observed, steps)
+		model.TunnelServer = tunnelServerAfter(model.TunnelServer, node.Name, steps)
 		model.Approver = approverAfter(model.Approver, node.Name, steps)
 		nodes[node.Name] = model
 	}

@@ -68,6 +68,8 @@ func (r *hardening) Schema(ctx context.Context, _ resource.SchemaRequest, resp *
 			schedulerGroup:         managedGroupSchema(schedulerGroup, "Settings of every scheduler."),
 			etcdGroup:              managedGroupSchema(etcdGroup, "Settings of every etcd."),
 
+			tunnelGroup: tunnelSchema(),
+
 			"nodes":    hardenedNodesSchema(),
 			"findings": findingsSchema(),
 			"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Create: true, Read: true, Update: true, Delete: true}),
@@ -182,6 +184,7 @@ func hardenedNodesSchema() schema.Attribute {
 				},
 				"kubelet_client_certificate": clientSchema(),
 				"kubelet_serving_approver":   approverSchema(),
+				"konnectivity_server":        tunnelServerSchema(),
 				"kubelet_serving_certificate": schema.SingleNestedAttribute{
 					MarkdownDescription: "The certificate that the node's kubelet serves, as a TLS client saw it.",
 					Computed:            true,

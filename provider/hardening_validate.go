@@ -35,6 +35,8 @@ func (r *hardening) ValidateConfig(
 		_, diags := config.declareOwn(&want)
 		resp.Diagnostics.Append(diags...)
 		resp.Diagnostics.Append(config.checkOwnKey(want)...)
+		_, diags = config.declareTunnel(ctx, &want)
+		resp.Diagnostics.Append(diags...)
 	}
 }
 

@@ -37,7 +37,7 @@ const etcdNotice = "Where the cluster has one control plane only, the API refuse
 
 // warnSteps shows what an apply will do where a user would want to know of it: what restarts, what is replaced, a CA that
 // others may have to be told of, and what is kubeadm's. Terraform wraps lines, but none that begins with a space.
-func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
+func warnSteps(diags *diag.Diagnostics, name string, observed apply.Observation, steps []apply.Step) {
 	var paragraphs []string
 	swaps, etcd := false, false
 	for first := 0; first < len(steps); {
@@ -46,7 +46,7 @@ func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
 			last++
 		}
 		kind := steps[first].Kind
-		if noticeable(kind) {
+		if noticeable(observed, kind) {
 			paragraphs = append(paragraphs, explainSteps(steps, first, last))
 		}
 		swaps = swaps || kind.Effect() == apply.Swap
@@ -70,10 +70,10 @@ func warnSteps(diags *diag.Diagnostics, name string, steps []apply.Step) {
 		strings.Join(paragraphs, "\n\n"))
 }
 
-func noticeable(kind apply.Kind) bool {
-	felt := []apply.Effect{apply.Swap, apply.Away, apply.Restart, apply.Service, apply.Joins}
+func noticeable(observed apply.Observation, kind apply.Kind) bool {
+	felt := []apply.Effect{apply.Swap, apply.Away, apply.Service, apply.Pods, apply.Joins}
 	newCA := kind == apply.CreateIssuer || kind == apply.AdoptIssuer
-	return slices.Contains(felt, kind.Effect()) || newCA
+	return slices.Contains(felt, kind.Effect()) || observed.RestartsKubelet(kind) || newCA
 }
 
 // explainSteps tells of the steps from first to last, which are of one kind: a line for each, and what they have in

@@ -15,7 +15,7 @@ func TestAPlanTellsWhatWillRestartAndWhatWillBeReplaced(t *testing.T) {
 	const toField = `its configuration has no tlsMinVersion, to be tlsMinVersion: "VersionTLS13"`
 	const toFlag = "it runs with no --tls-min-version, to be --tls-min-version=VersionTLS13"
 	var diags diag.Diagnostics
-	warnSteps(&diags, "dev", []apply.Step{
+	warnSteps(&diags, "dev", apply.Observation{Minor: 37}, []apply.Step{
 		{Kind: apply.IssueServing, Node: "dev-worker", Reason: "it serves none"},
 		{Kind: apply.ConfigureKubelet, Node: "dev-control-plane", Reason: toField},
 		{Kind: apply.ConfigureKubelet, Node: "dev-control-plane2", Reason: toField},
@@ -47,18 +47,30 @@ func TestAPlanTellsWhatWillRestartAndWhatWillBeReplaced(t *testing.T) {
 func TestAPlanIsSilentOnWhatNobodyNotices(t *testing.T) {
 	for _, kind := range []apply.Kind{apply.CopyIssuer, apply.IssueServing, apply.RestoreServing, apply.RemoveFiles} {
 		var diags diag.Diagnostics
-		warnSteps(&diags, "dev", []apply.Step{{Kind: kind, Node: "dev-worker", Reason: "any"}})
+		warnSteps(&diags, "dev", apply.Observation{Minor: 37}, []apply.Step{{Kind: kind, Node: "dev-worker", Reason: "any"}})
 		require.Empty(t, diags, kind)
 	}
 	for _, kind := range []apply.Kind{
 		apply.ConfigureKubelet, apply.ConfigureJoins, apply.ReplaceControllerManager, apply.ReplaceScheduler,
 	} {
 		var diags diag.Diagnostics
-		warnSteps(&diags, "dev", []apply.Step{{Kind: kind, Node: "dev-worker", Reason: "any"}})
+		warnSteps(&diags, "dev", apply.Observation{Minor: 37}, []apply.Step{{Kind: kind, Node: "dev-worker", Reason: "any"}})
 		require.Len(t, diags, 1, kind)
 		require.Equal(t, "1 step will be taken on the running cluster dev", diags[0].Summary())
 		require.NotContains(t, diags[0].Detail(), swapNotice, "no apiserver is replaced")
 		require.NotContains(t, diags[0].Detail(), etcdNotice, "etcd stays")
+	}
+}
+
+func TestAPlanTellsThatAnOldKubeletRestartsToShowAnotherCertificate(t *testing.T) {
+	for minor, told := range map[uint]bool{35: true, 36: false} {
+		var diags diag.Diagnostics
+		warnSteps(&diags, "dev", apply.Observation{Minor: minor},
+			[]apply.Step{{Kind: apply.IssueServing, Node: "dev-worker", Reason: "any"}})
+		require.Equal(t, told, len(diags) == 1, minor)
+		if told {
+			require.Contains(t, diags[0].Detail(), "before Kubernetes 1.36 restarts, its pods go on")
+		}
 	}
 }
 
@@ -75,7 +87,7 @@ func TestAPlanTellsThatNoNodeCanJoinByAToken(t *testing.T) {
 
 func TestAPlanTellsThatTheAPIIsAwayWithTheOnlyEtcd(t *testing.T) {
 	var diags diag.Diagnostics
-	warnSteps(&diags, "dev", []apply.Step{{Kind: apply.ReplaceEtcd, Node: "dev-control-plane", Reason: "any"}})
+	warnSteps(&diags, "dev", apply.Observation{Minor: 37}, []apply.Step{{Kind: apply.ReplaceEtcd, Node: "dev-control-plane", Reason: "any"}})
 	require.Len(t, diags, 1)
 	require.Contains(t, diags[0].Detail(), "Replace etcd: another takes its place, and it is away for some seconds.\n"+
 		"- step 1, node dev-control-plane: any")

@@ -20,6 +20,7 @@ var takeTurns = []string{
 	"TestAccCertificatesOfTheUsersOwnAreAppliedRepairedAndReverted",
 	"TestAccKubeletsRequestTheirCertificatesAndAProgramOnTheNodeApproves",
 	"TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted",
+	"TestAccATunnelIsAppliedRepairedAndTakenAway",
 }
 
 // inTurn skips a test whose turn is on another day.
@@ -51,7 +52,7 @@ func TestEveryLongTestHasItsTurnOnOneOfTwoDays(t *testing.T) {
 				had = append(had, test)
 			}
 		}
-		require.Len(t, had[before:], len(takeTurns)/2)
+		require.InDelta(t, len(takeTurns)/2, len(had)-before, 1, "a day has about half of them")
 		day = day.AddDate(0, 0, 1)
 	}
 	require.ElementsMatch(t, takeTurns, had)

@@ -140,7 +140,7 @@ func (w *issueClientWork) issue(ctx context.Context) (err error) {
 	if w.request, err = pki.NewClientRequest(declaredIdentity(w.options.Settings).user); err != nil {
 		return err
 	}
-	w.issued, err = w.sign(ctx, w.request)
+	w.issued, err = w.signClient(ctx, customClient, "The apiserver's identity at kubelets", w.request)
 	return err
 }
 

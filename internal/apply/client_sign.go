@@ -20,16 +20,16 @@ import (
 // signLimit is how long the controller manager may take to sign what was approved.
 const signLimit = 60 * time.Second
 
-// sign has the cluster's CA sign a client certificate, by a CertificateSigningRequest that it approves itself and removes
-// again.
-func (w *issueClientWork) sign(ctx context.Context, request *pki.SigningRequest) (*x509.Certificate, error) {
-	client, err := realInstance(ctx, w.node).client(ctx, w.target)
+// signClient has the cluster's CA sign a client certificate for something on the job's node, by a CertificateSigningRequest
+// that it approves itself and removes again.
+func (j job) signClient(ctx context.Context, what, reason string, request *pki.SigningRequest) (*x509.Certificate, error) {
+	client, err := realInstance(ctx, j.node).client(ctx, j.target)
 	if err != nil {
 		return nil, err
 	}
 	defer client.close()
 	requests := client.CertificatesV1().CertificateSigningRequests()
-	name := customClient + ":" + w.node.Name()
+	name := what + ":" + j.node.Name()
 	remove := func(ctx context.Context) error {
 		if err := requests.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("removing CertificateSigningRequest %s: %w", name, err)
@@ -57,7 +57,7 @@ func (w *issueClientWork) sign(ctx context.Context, request *pki.SigningRequest)
 	// What is approved is what was created: the resource version goes with it.
 	created.Status.Conditions = append(created.Status.Conditions, certificatesv1.CertificateSigningRequestCondition{
 		Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue, Reason: "Kubecomm",
-		Message: "The apiserver's identity at kubelets, declared in kubecomm_hardening",
+		Message: reason + ", declared in kubecomm_hardening",
 	})
 	if _, err := requests.UpdateApproval(ctx, name, created, metav1.UpdateOptions{}); err != nil {
 		return nil, fmt.Errorf("approving CertificateSigningRequest %s: %w", name, err)

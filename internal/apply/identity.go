@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/access"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
@@ -167,9 +167,7 @@ func ourBindings(policy *access.Policy) []string {
 	return names
 }
 
-func oursByLabel(binding *rbacv1.ClusterRoleBinding) bool {
-	return binding.Labels[managedLabel] == managedBy
-}
+func oursByLabel(object metav1.Object) bool { return object.GetLabels()[managedLabel] == managedBy }
 
 // changed reports whether the original is to come back where no identity is declared. One that kubeadm renewed since
 // names the same, and stays.

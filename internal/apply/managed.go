@@ -25,6 +25,8 @@ func (o Observation) Value(setting settings.Setting, held, effective settings.Va
 		return o.clientIdentity(held, should)
 	case settings.NameKubeletClientRole:
 		return o.clientRole(held, should)
+	case settings.NameTunnelMode:
+		return o.tunnelMode(held, should)
 	}
 	for _, node := range o.Nodes {
 		found, differs := node.differing(setting, should)

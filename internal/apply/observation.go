@@ -22,11 +22,22 @@ type Observation struct {
 	Own    []*x509.Certificate // the chain of the issuer, if it is a CA of the user's own
 	Nodes  []NodeObservation   // control planes first
 	Joins  JoinsObservation
+	Minor  uint           // version of Kubernetes 1; 0 if the API could not be asked
 	Policy *access.Policy // what the API's RBAC says; nil if it could not be asked
 	// ApproverAccess is what those may do who approve what kubelets request.
 	ApproverAccess ApproverAccess
+	Tunnel         TunnelObservation
 	// Admin is the client certificate of the cluster's administrator; nil if there is none, or it can't be read.
 	Admin *x509.Certificate
+}
+
+// reloadsServing is the first minor version of Kubernetes 1 whose kubelets show a certificate that they have reloaded to
+// apiservers too, see showsByName.
+const reloadsServing = 36
+
+// RestartsKubelet reports whether a step restarts a kubelet on a cluster like this one.
+func (o Observation) RestartsKubelet(kind Kind) bool {
+	return kind.Effect() == Restart || kind.Effect() == Reload && o.Minor != 0 && o.Minor < reloadsServing
 }
 
 // NodeObservation is one node's part.
@@ -43,6 +54,8 @@ type NodeObservation struct {
 	Kubeconfigs []findings.Kubeconfig
 	// Approver is who approves what kubelets request; of control planes only.
 	Approver ApproverObservation
+	// TunnelServer is the server of a tunnel; of control planes only.
+	TunnelServer TunnelServerObservation
 }
 
 // component returns how a component is on the node; nil if it isn't there.
@@ -169,7 +182,8 @@ func (o Observation) Begun() bool {
 			}
 		}
 	}
-	return o.Issuer != nil || o.AnyApprover() || o.AnyVerifiesKubelets() || o.Joins.begun() || len(ourBindings(o.Policy)) > 0
+	return o.Issuer != nil || o.AnyApprover() || o.AnyTunnel() || o.AnyVerifiesKubelets() ||
+		o.Joins.begun() || len(ourBindings(o.Policy)) > 0
 }
 
 // AnyApprover reports whether there is anything left of who approves what kubelets request.

@@ -92,6 +92,7 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 		})
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
 		group.Go(func() (err error) { observed.Approver, err = observeApprover(groupCtx, target, node); return err })
+		group.Go(func() (err error) { observed.TunnelServer, err = observeTunnelServer(groupCtx, node); return err })
 	}
 	if err := group.Wait(); err != nil {
 		return Observation{}, fmt.Errorf("observing cluster %s: %w", target.Name, err)
@@ -136,8 +137,12 @@ func observeAPI(ctx context.Context, target Target, observation *Observation) er
 			if found, later, err = readJoins(ctx, client); err != nil {
 				return err
 			}
+			if observation.Minor, err = readMinor(client); err != nil {
+				return err
+			}
 			observation.Policy = observePolicy(ctx, client)
 			observation.ApproverAccess = observeApproverAccess(ctx, client)
+			observation.Tunnel = observeTunnel(ctx, client, target)
 			return nil
 		})
 		if err == nil {

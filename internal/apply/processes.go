@@ -130,6 +130,17 @@ const startsScript = `systemctl is-active --quiet kubelet || exit 44
 date --reference "$1" +%s%N && crictl --timeout 30s ps --all --output json --name "^$2$" \
   --label io.kubernetes.pod.namespace=kube-system`
 
+// containerList is what startsScript prints in its second line.
+type containerList struct {
+	Containers []struct {
+		State     string `json:"state"`
+		CreatedAt string `json:"createdAt"`
+		Metadata  struct {
+			Attempt int `json:"attempt"`
+		} `json:"metadata"`
+	} `json:"containers"`
+}
+
 // checkNotEnded finds what no waiting mends: an instance that keeps ending instead of becoming ready, which is one of
 // whose containers, started from the manifest, one ended and so did another in its place; or a kubelet that doesn't run.
 func checkNotEnded(ctx context.Context, server instance, file string) error {
@@ -141,15 +152,7 @@ func checkNotEnded(ctx context.Context, server instance, file string) error {
 		return err
 	}
 	since, list, _ := bytes.Cut(output, []byte("\n"))
-	var known struct {
-		Containers []struct {
-			State     string `json:"state"`
-			CreatedAt string `json:"createdAt"`
-			Metadata  struct {
-				Attempt int `json:"attempt"`
-			} `json:"metadata"`
-		} `json:"containers"`
-	}
+	var known containerList
 	if err := json.Unmarshal(list, &known); err != nil {
 		return fmt.Errorf("listing the containers of %s on node %s: %w", server.container, server.node.Name(), err)
 	}

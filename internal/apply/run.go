@@ -107,6 +107,9 @@ func Apply(ctx context.Context, target Target, options Options) (Observation, er
 	if err := CheckProgram(&observed, options.Settings); err != nil {
 		return Observation{}, err
 	}
+	if err := CheckTunnel(observed, options.Settings); err != nil {
+		return Observation{}, fmt.Errorf("cluster %s: %w", target.Name, err)
+	}
 	if problems := CheckClientCAs(target.Name, observed, options.Settings); len(problems) > 0 {
 		return Observation{}, problems[0]
 	}

@@ -37,6 +37,12 @@ const (
 	ReplaceScheduler         Kind = "replace the kube-scheduler"
 	ReplaceEtcd              Kind = "replace etcd"
 
+	LoadTunnelImages    Kind = "load the images of the tunnel"
+	InstallTunnelServer Kind = "install the tunnel's server"
+	RunTunnelAgents     Kind = "run the tunnel's agents on every node"
+	RemoveTunnelAgents  Kind = "remove the tunnel's agents"
+	RemoveTunnelServer  Kind = "remove the tunnel's server"
+
 	UnbindKubeletClient Kind = "remove kubecomm's binding of the apiservers' identity at kubelets"
 
 	RemoveApprover   Kind = "remove the approver of what kubelets request"
@@ -64,6 +70,7 @@ const (
 	Reload    Effect = "the running kubelet takes it up, or before Kubernetes 1.36 restarts, its pods go on"
 	Dial      Effect = "the running kube-apiserver takes it up with its next connections"
 	Service   Effect = "a program of kubecomm's runs on the control plane"
+	Pods      Effect = "pods are started or replaced, and what goes through them ends"
 	Restart   Effect = "the kubelet restarts, its pods go on"
 	Away      Effect = "another takes its place, and it is away for some seconds"
 	Swap      Effect = "another kube-apiserver takes its place while a second one serves"
@@ -164,6 +171,27 @@ var kinds = map[Kind]traits{
 	ReplaceControllerManager: replacement(settings.ControllerManager),
 	ReplaceScheduler:         replacement(settings.Scheduler),
 	ReplaceEtcd:              replacement(settings.Etcd),
+	LoadTunnelImages: {
+		effect: FilesOnly, verified: "the node's container runtime has them", undone: "they stay, and nothing runs with them",
+		parallel: sideBySide, work: func(j job) work { return &loadTunnelImagesWork{job: j} },
+	},
+	InstallTunnelServer: {
+		effect: Pods, verified: "it says that it is healthy", undone: "it is as it was before",
+		parallel: sideBySide, work: func(j job) work { return &installTunnelServerWork{job: j} },
+	},
+	RunTunnelAgents: {
+		effect: Pods, verified: "agents of every node say that they are connected to every server",
+		undone:   "the objects are as they were before",
+		parallel: oneByOne, work: func(j job) work { return &runTunnelAgentsWork{tunnelObjectsWork: tunnelObjectsWork{job: j}} },
+	},
+	RemoveTunnelAgents: {
+		effect: Object, verified: "no apiserver uses them", undone: "the objects are created again",
+		parallel: oneByOne, work: func(j job) work { return &removeTunnelAgentsWork{tunnelObjectsWork{job: j}} },
+	},
+	RemoveTunnelServer: {
+		effect: FilesOnly, verified: "no apiserver uses it", undone: "it is installed again",
+		parallel: sideBySide, work: func(j job) work { return &removeTunnelServerWork{job: j} },
+	},
 	RestoreServing: {
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the issued one",
 		parallel: firstAlone, work: func(j job) work { return &restoreServingWork{job: j} },

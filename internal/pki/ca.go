@@ -19,9 +19,9 @@ const CALifetime = 10 * 365 * 24 * time.Hour
 // backdate is how far a certificate's validity begins before it was issued, for nodes whose clocks are behind.
 const backdate = time.Minute
 
-// CA signs kubelet serving certificates and nothing else: it is limited to server authentication and can't have
-// intermediates, so that a stolen key forges kubelets but neither clients nor, since no client of the apiserver trusts
-// it, the apiserver.
+// CA signs the certificates of one kind of server and nothing else: it is limited to server authentication and can't have
+// intermediates, so that a stolen key forges such servers, kubelets for example, but neither clients nor, since no client of
+// the apiserver trusts it, the apiserver.
 type CA struct {
 	Certificate *x509.Certificate
 	Key         PrivateKey
@@ -34,6 +34,17 @@ func NewCA(name string, now time.Time) (*CA, error) { return NewGeneration(name,
 
 // NewGeneration does the same, and has the certificate tell which generation it is of; see Generation.
 func NewGeneration(name, generation string, now time.Time) (*CA, error) {
+	return newCA(pkix.Name{
+		CommonName: "kubelet-serving-ca", OrganizationalUnit: []string{name}, SerialNumber: generation,
+	}, now)
+}
+
+// NewServerCA makes a CA for servers of another kind than kubelets.
+func NewServerCA(kind, name string, now time.Time) (*CA, error) {
+	return newCA(pkix.Name{CommonName: kind + "-ca", OrganizationalUnit: []string{name}}, now)
+}
+
+func newCA(subject pkix.Name, now time.Time) (*CA, error) {
 	signer, key, err := newKey()
 	if err != nil {
 		return nil, err
@@ -44,10 +55,8 @@ func NewGeneration(name, generation string, now time.Time) (*CA, error) {
 	}
 	notBefore := now.Add(-backdate).UTC().Truncate(time.Second)
 	template := &x509.Certificate{
-		SerialNumber: serial,
-		Subject: pkix.Name{
-			CommonName: "kubelet-serving-ca", OrganizationalUnit: []string{name}, SerialNumber: generation,
-		},
+		SerialNumber:          serial,
+		Subject:               subject,
 		NotBefore:             notBefore,
 		NotAfter:              notBefore.Add(CALifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,

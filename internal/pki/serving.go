@@ -37,28 +37,32 @@ func (ca *CA) IssueServing(request ServingRequest) (*ServingCertificate, error) 
 	if len(request.Addresses) == 0 {
 		return nil, fmt.Errorf("node %s has no address that a certificate could name", request.Node)
 	}
+	return ca.issue(x509.Certificate{Subject: nodeSubject(request.Node), DNSNames: []string{request.Node}}, request)
+}
+
+// IssueServer does the same for a server of another kind, on a node, that has further names.
+func (ca *CA) IssueServer(kind string, names []string, request ServingRequest) (*ServingCertificate, error) {
+	return ca.issue(x509.Certificate{
+		Subject: pkix.Name{CommonName: kind}, DNSNames: append([]string{request.Node}, names...),
+	}, request)
+}
+
+func (ca *CA) issue(template x509.Certificate, request ServingRequest) (*ServingCertificate, error) {
 	signer, key, err := newKey()
 	if err != nil {
 		return nil, err
 	}
-	serial, err := newSerial()
-	if err != nil {
+	if template.SerialNumber, err = newSerial(); err != nil {
 		return nil, err
 	}
-	notBefore := request.Now.Add(-backdate).UTC().Truncate(time.Second)
-	template := &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      nodeSubject(request.Node),
-		DNSNames:     []string{request.Node},
-		NotBefore:    notBefore,
-		NotAfter:     notBefore.Add(request.Lifetime),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
+	template.NotBefore = request.Now.Add(-backdate).UTC().Truncate(time.Second)
+	template.NotAfter = template.NotBefore.Add(request.Lifetime)
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	for _, address := range request.Addresses {
 		template.IPAddresses = append(template.IPAddresses, net.IP(address.AsSlice()))
 	}
-	certificate, err := sign(template, ca.Certificate, &signer.PublicKey, ca.signer)
+	certificate, err := sign(&template, ca.Certificate, &signer.PublicKey, ca.signer)
 	if err != nil {
 		return nil, fmt.Errorf("signing the certificate of node %s: %w", request.Node, err)
 	}

@@ -67,6 +67,9 @@ func CheckTime(declared map[string]Value, now time.Time) []Problem {
 // AuthenticationConfiguration, and the oldest that it is tested with.
 const OldestMinor = 34
 
+// NewestMinor is the newest that it knows.
+const NewestMinor = 37
+
 // CheckCluster refuses clusters of a minor version of Kubernetes 1 that isn't known to take what settings become.
 func CheckCluster(minor uint) error {
 	if minor < OldestMinor {

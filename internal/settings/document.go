@@ -61,6 +61,7 @@ func documents() []document {
 			},
 		},
 		bundle(clientCAFlag, "client-ca", attributeClientCA),
+		egressDocument(),
 	}
 }
 

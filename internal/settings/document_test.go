@@ -83,11 +83,12 @@ func TestEveryPartOfAFileIsReadBackFromIt(t *testing.T) {
 		"apiserver.authorizers":      {aNode, anRBAC},
 		"apiserver.client_ca_bundle": {bundle},
 		"kubelet.client_ca_bundle":   {bundle},
+		NameTunnelMode:               {"konnectivity"},
 	}
 	effective := Effective(Kubeadm, declared)
 	require.Empty(t, Check(effective))
 	want := Of(effective)
-	require.Len(t, want.Documents, 3, "two of the settings are in one file")
+	require.Len(t, want.Documents, 4, "two of the settings are in one file")
 	require.Len(t, want.KubeletDocuments, 1)
 	written := maps.Clone(want.Documents)
 	maps.Copy(written, want.KubeletDocuments)

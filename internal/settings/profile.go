@@ -73,6 +73,9 @@ func Of(effective map[string]Value) Settings {
 		}
 	}
 	found.declareDocuments(effective)
+	if found.Tunnel.Mode == Konnectivity {
+		found.Tunnel.Konnectivity.TLSMinVersion = effective[apiserverGroup+".tls_min_version"].String()
+	}
 	return found
 }
 

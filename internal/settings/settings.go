@@ -76,6 +76,8 @@ type Settings struct {
 	// node's name.
 	NodeKubeletFields    map[string]map[string]any
 	NodeKubeletDocuments map[string]map[string]Document
+	// Tunnel is what carries apiservers' traffic to nodes.
+	Tunnel Tunnel
 	// KubeletRestarts is how many kubelets may be restarted at once.
 	KubeletRestarts int
 }
@@ -194,6 +196,8 @@ func (s *Settings) Declare(setting Setting, value Value) {
 		s.KubeletClient = ClientIdentity(value.String())
 	case NameKubeletClientRole:
 		s.KubeletClientRole = value.String()
+	case NameTunnelMode:
+		s.declareMode(TunnelMode(value.String()))
 	}
 	if setting.Flag != "" {
 		s.SetFlag(setting.Component, setting.Flag, setting.flag(value)...)

@@ -24,7 +24,7 @@ const (
 func Table() []Setting {
 	return slices.Concat(
 		of(APIServer, apiserverTable()), documentTable(), kubeletTable(), of(ControllerManager, controllerManagerTable()),
-		of(Scheduler, schedulerTable()), of(Etcd, etcdTable()), ownTable(),
+		of(Scheduler, schedulerTable()), of(Etcd, etcdTable()), tunnelTable(), ownTable(),
 	)
 }
 

@@ -11,8 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 )
 
 const choiceVariable = "KUBECOMM_FAULTS"
@@ -127,29 +125,26 @@ func TestEveryCaseHasItsTurnWithinAPeriod(t *testing.T) {
 	assert.Equal(t, cases, seen)
 }
 
-// TestEveryPointOfEverySourceHasItsTurnWithinACycle chooses as killed does, of numbers of points such as those of the plans
+// TestEveryPointOfEveryDeclarationHasItsTurnWithinACycle chooses as killed does, of numbers of points such as those of the plans
 // that there are, which are the first.
-func TestEveryPointOfEverySourceHasItsTurnWithinACycle(t *testing.T) {
-	sources := []settings.Source{settings.DedicatedCA, settings.CSR}
-	for _, counts := range [][]int{{218, 169}, {219, 203}, {3, 4}, {1, 2}, {8, 8}} {
-		type turn struct {
-			source settings.Source
-			point  int
-		}
+func TestEveryPointOfEveryDeclarationHasItsTurnWithinACycle(t *testing.T) {
+	all := []int{0, 1, 2}
+	for _, counts := range [][]int{{218, 169, 230}, {219, 203, 90}, {3, 4, 5}, {1, 2, 3}, {9, 9, 9}} {
+		type turn struct{ declaration, point int }
 		want, seen := map[turn]bool{}, map[turn]bool{}
-		pointsOf := map[settings.Source][]int{}
-		for i, source := range sources {
-			for n := range counts[i] {
-				pointsOf[source] = append(pointsOf[source], n)
-				want[turn{source, n}] = true
+		pointsOf := map[int][]int{}
+		for _, d := range all {
+			for n := range counts[d] {
+				pointsOf[d] = append(pointsOf[d], n)
+				want[turn{d, n}] = true
 			}
 		}
-		cycle := cycleOf(len(sources), slices.Max(counts))
+		cycle := cycleOf(len(all), slices.Max(counts))
 		for day := range cycle {
 			c := choice{day: time.Date(2026, 11, 22+day, 23, 0, 0, 0, time.UTC)}
-			chosen := pickSources(c, sources)
+			chosen := pickDeclarations(c, all)
 			require.Len(t, chosen, 1)
-			picked := pickPoints(c, sources, pointsOf[chosen[0]])
+			picked := pickPoints(c, all, pointsOf[chosen[0]])
 			assert.LessOrEqual(t, len(picked), pointsADay)
 			for _, n := range picked {
 				seen[turn{chosen[0], n}] = true

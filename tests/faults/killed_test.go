@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -20,22 +21,21 @@ const leastPoints = 20
 // killed kills appliers at points that the plan tells.
 func (s *suite) killed(t *testing.T) {
 	var points []point
-	sources := []settings.Source{settings.DedicatedCA, settings.CSR}
-	chosen := pickSources(s.choice, sources)
-	for _, source := range chosen {
-		name := fmt.Sprintf("left to itself, the provider applies and restores without an outage, with %s", source)
+	all := declarations(s.saveTunnelImages(t))
+	for _, d := range pickDeclarations(s.choice, all) {
+		name := "left to itself, the provider applies and restores without an outage, with " + d.name
 		s.test(t, name, func(ctx context.Context, t *testing.T) {
-			found := s.rehearse(ctx, t, from(source))
-			if s.choice.all && source == settings.CSR {
-				found = slices.DeleteFunc(found, func(p point) bool { return !slices.Contains(ofRequests, p.kind) })
+			found := s.rehearse(ctx, t, d)
+			if s.choice.all && len(d.own) > 0 {
+				found = slices.DeleteFunc(found, func(p point) bool { return !slices.Contains(d.own, p.kind) })
 			}
 			points = append(points, found...)
 		})
 	}
 	if !s.choice.all {
-		t.Logf("%d points, of which each has its turn within %d days", len(points), cycleOf(len(sources), len(points)))
+		t.Logf("%d points, of which each has its turn within %d days", len(points), cycleOf(len(all), len(points)))
 	}
-	for _, p := range pickPoints(s.choice, sources, points) {
+	for _, p := range pickPoints(s.choice, all, points) {
 		kill := s.killApply
 		switch {
 		case p.order.Restore:
@@ -58,38 +58,53 @@ func (s *suite) killed(t *testing.T) {
 // pointsADay is about how many points a day has.
 const pointsADay = 2
 
-// pickSources has sources take turns day by day: to find the points of one takes minutes. Each part of all has both, and its
-// own of the points of both.
-func pickSources(c choice, sources []settings.Source) []settings.Source {
-	if c.of > 0 {
-		return sources
+// declaration is one of those whose plans tell points.
+type declaration struct {
+	name string
+	want settings.Settings
+	// own are the kinds of steps that others than the first declaration don't have, or that do more: with all points, only
+	// those of theirs are among them.
+	own []apply.Kind
+	// renewed is one that goes on: to a rotation of the CA, and to the user's own certificates.
+	renewed bool
+}
+
+// declarations are everything, with each source of serving certificates, and with a tunnel whose images are in an archive.
+func declarations(images string) []declaration {
+	requested := everything()
+	requested.ServingSource = settings.CSR
+	return []declaration{
+		{name: string(settings.DedicatedCA), want: everything(), renewed: true},
+		{name: string(settings.CSR), want: requested, own: []apply.Kind{
+			apply.ReplaceControllerManager, apply.AllowApprover, apply.InstallApprover, apply.ConfigureKubelet, apply.RemoveApprover,
+			apply.DisallowApprover,
+		}},
+		{name: "a tunnel", want: tunnelled(images), own: []apply.Kind{
+			apply.LoadTunnelImages, apply.InstallTunnelServer, apply.RunTunnelAgents, apply.RemoveTunnelAgents, apply.RemoveTunnelServer,
+		}},
 	}
-	return pick(c, sources, 1)
 }
 
-func pickPoints[T any](c choice, sources []settings.Source, points []T) []T {
-	return pick(c.turn(len(sources)), points, pointsADay)
+// pickDeclarations has declarations take turns day by day: to find the points of one takes minutes. Each part of all has all of
+// them, and its own of their points.
+func pickDeclarations[T any](c choice, all []T) []T {
+	if c.of > 0 {
+		return all
+	}
+	return pick(c, all, 1)
 }
 
-// cycleOf is how many days it takes until each of so many points of every source had its turn.
-func cycleOf(sources, points int) int { return sources * periodOf(points, pointsADay) }
-
-// ofRequests are the kinds of steps that are others, or do more, where kubelets request their serving certificates.
-var ofRequests = []apply.Kind{
-	apply.ReplaceControllerManager, apply.AllowApprover, apply.InstallApprover, apply.ConfigureKubelet, apply.RemoveApprover,
-	apply.DisallowApprover,
+func pickPoints[D, T any](c choice, all []D, points []T) []T {
+	return pick(c.turn(len(all)), points, pointsADay)
 }
 
-// from is everything, with serving certificates from a source.
-func from(source settings.Source) settings.Settings {
-	want := everything()
-	want.ServingSource = source
-	return want
-}
+// cycleOf is how many days it takes until each of so many points of every declaration had its turn.
+func cycleOf(declarations, points int) int { return declarations * periodOf(points, pointsADay) }
 
 // rehearse finds the points, and shows what happens where nobody is killed.
-func (s *suite) rehearse(ctx context.Context, t *testing.T, want settings.Settings) []point {
+func (s *suite) rehearse(ctx context.Context, t *testing.T, d declaration) []point {
 	t.Helper()
+	want := d.want
 	requests := s.ask(ctx, t)
 	steps := apply.Plan(s.observe(ctx, t), want)
 	hardening, restoring := order{Settings: want}, order{Restore: true}
@@ -98,7 +113,7 @@ func (s *suite) rehearse(ctx context.Context, t *testing.T, want settings.Settin
 	require.Empty(t, apply.Plan(observed, want))
 	s.requireTraces(ctx, t)
 	var rotation, providing []point
-	if want.ServingSource == settings.DedicatedCA {
+	if d.renewed {
 		rotation = s.rehearseNext(ctx, t, "in a rotation of the CA", order{Settings: rotated()})
 		if s.choice.all { // it is much like a rotation
 			providing = s.rehearseNext(ctx, t, "in an apply of the user's own certificates", order{Settings: want, Own: s.makeOwn(t)})
@@ -109,9 +124,8 @@ func (s *suite) rehearse(ctx context.Context, t *testing.T, want settings.Settin
 	s.requireStock(ctx, t)
 	requireAllAnswered(t, requests)
 
-	failing := order{Settings: from(want.ServingSource)}
-	failing.Settings.SetFlag(settings.APIServer, "no-such-flag", "1")
-	with := fmt.Sprintf(" with %s", want.ServingSource)
+	failing := order{Settings: d.failing()}
+	with := " with " + d.name
 	forth, back := hardened.points(s, "in an apply"+with, hardening), restored.points(s, "in a restore"+with, restoring)
 	undo := s.undoPoints(steps, failing)
 	for _, points := range [][]point{forth, back, undo} {
@@ -133,6 +147,15 @@ func (s *suite) rehearse(ctx context.Context, t *testing.T, want settings.Settin
 		}
 	}
 	return points
+}
+
+// failing is the same with a flag that no apiserver has.
+func (d declaration) failing() settings.Settings {
+	want := d.want
+	want.Flags = maps.Clone(want.Flags)
+	want.Flags[settings.APIServer] = maps.Clone(want.Flags[settings.APIServer])
+	want.SetFlag(settings.APIServer, "no-such-flag", "1")
+	return want
 }
 
 // rehearseNext finds the points of an apply that comes after another.

@@ -167,8 +167,10 @@ func (s *suite) observe(ctx context.Context, t *testing.T) apply.Observation {
 
 // everything is a declaration that takes steps of every kind that loses no request on a single control plane: etcd alone
 // would.
-func everything() settings.Settings {
-	return settings.Of(map[string]settings.Value{
+func everything() settings.Settings { return settings.Of(everythingDeclared()) }
+
+func everythingDeclared() map[string]settings.Value {
+	return map[string]settings.Value{
 		"kubelet.serving_certificates.source": {string(settings.DedicatedCA)},
 		"apiserver.verify_kubelets":           {"true"},
 		settings.NameKubeletClient:            {string(settings.CustomIdentity)},
@@ -178,7 +180,7 @@ func everything() settings.Settings {
 		"kubelet.tls_min_version":             {"VersionTLS12"},
 		"controller_manager.tls_min_version":  {"VersionTLS12"},
 		"scheduler.tls_min_version":           {"VersionTLS12"},
-	})
+	}
 }
 
 // rotated is the same with a new CA.

@@ -67,6 +67,9 @@ func describeOne(setting settings.Setting) (described, error) {
 	if setting.Document != "" {
 		d.Tests = []test{files}
 	}
+	if own := others[setting.Name]; own != nil {
+		d.Tests = own
+	}
 	pairs := behaviour.Pairs()
 	i := slices.IndexFunc(pairs, func(pair behaviour.Pair) bool { return pair.Setting == setting.Name })
 	if i >= 0 {

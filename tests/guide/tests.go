@@ -15,7 +15,16 @@ var (
 	live = test{"tests/e2e/behaviour", "TestEachSettingChangesWhatItSays"}
 )
 
-// others are the tests of settings that become neither.
+// The tests of how a tunnel runs.
+var (
+	plansTunnel   = test{"internal/apply", "TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten"}
+	tunnels       = test{"tests/e2e/tunnel", "TestApiserversReachNodesThroughTheTunnelAlone"}
+	repairsTunnel = test{"provider", "TestAccATunnelIsAppliedRepairedAndTakenAway"}
+	countsLeases  = test{"tests/e2e/tunnel", "TestAgentsMeetEveryServerOfSeveralControlPlanes"}
+	routesTunnel  = test{"internal/tunnel/konnectivity", "TestTrafficForPodsLeavesAControlPlaneByItsOwnAgentOnlyWhereThereIsNoOther"}
+)
+
+// others are the tests of settings that become neither, and of those that need one of their own.
 var others = map[string][]test{
 	settings.NameVerifyKubelets:             {hardens, verifies},
 	settings.NameServingSource:              {hardens, verifies, requests},
@@ -29,6 +38,13 @@ var others = map[string][]test{
 	"kubelet.max_parallel_restarts":         {{"provider", "TestADeclarationBecomesFlagsAndFields"}},
 	settings.NameKubeletClient:              {narrows},
 	settings.NameKubeletClientRole:          {narrows},
+	settings.NameTunnelMode:                 {repairsTunnel, tunnels},
+	settings.NameServerImage:                {plansTunnel, repairsTunnel},
+	settings.NameAgentImage:                 {plansTunnel, repairsTunnel},
+	settings.NameImageArchives:              {plansTunnel, tunnels},
+	settings.NameKeepalive:                  {repairsTunnel},
+	settings.NameAgentIdentifiers:           {routesTunnel},
+	settings.NameServerCount:                {plansTunnel, repairsTunnel, countsLeases},
 }
 
 var (

@@ -82,3 +82,16 @@ check "nothing_else_was_found" {
     error_message = join("\n", [for f in kubecomm_hardening.staging.findings : "${f.path}: ${f.subject}: ${f.problem}"])
   }
 }
+
+# Nodes need not be reachable from control planes: agents on them connect to these, and carry what apiservers have to say.
+resource "kubecomm_hardening" "remote" {
+  cluster = "remote"
+
+  tunnel = {
+    mode = "konnectivity"
+    konnectivity = {
+      image_archives = ["${path.module}/konnectivity.tar"] # as docker save writes it; without, nodes pull the images
+      keepalive      = "2m"
+    }
+  }
+}

@@ -71,6 +71,7 @@ func Unshown() map[string]string {
 	return map[string]string{
 		// The field is defaulted and validated, and read nowhere (Kubernetes v1.34.4 to v1.37.1, pkg/kubelet and cmd/kubelet).
 		"kubelet.streaming_idle_timeout": "no kubelet of Kubernetes 1.34 to 1.37 heeds it",
+		settings.NameTunnelMode:          "what clients are told is the same; that it takes another way, a test of its own shows",
 	}
 }
 

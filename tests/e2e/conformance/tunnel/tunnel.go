@@ -17,12 +17,12 @@ const egressFlag = "egress-selector-config-file"
 
 // Checks lists what is checked.
 func Checks() []suite.Check {
-	return []suite.Check{{
+	return append([]suite.Check{{
 		ID:       area + "mode",
 		Sentence: "apiservers send their traffic to nodes through a tunnel if one is declared, and through none otherwise",
 		Answers:  []string{"C5", "T1"},
 		Try:      mode,
-	}}
+	}}, konnectivityChecks()...)
 }
 
 func mode(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
