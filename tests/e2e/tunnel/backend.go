@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
@@ -88,13 +87,7 @@ func deployBackend(ctx context.Context, config *rest.Config, node, image string)
 	if err := b.register(ctx); err != nil {
 		return b, err
 	}
-	return b, wait.Until(ctx, "the backend to be ready", wait.Options{Limit: time.Minute}, func(ctx context.Context) error {
-		found, err := core.Pods(backendNamespace).Get(ctx, backendName, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		return workload.Ready(found)
-	})
+	return b, workload.WaitReady(ctx, client, backendNamespace, backendName, time.Minute)
 }
 
 // register tells the apiserver of both.

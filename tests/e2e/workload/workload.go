@@ -59,8 +59,7 @@ func Deploy(ctx context.Context, config *rest.Config, d Deployment) ([]Pod, erro
 		pods = append(pods, pod)
 	}
 	for _, pod := range pods {
-		what := fmt.Sprintf("pod %s to be ready", pod.name)
-		if err := wait.Until(ctx, what, wait.Options{Limit: readyLimit}, pod.ready); err != nil {
+		if err := WaitReady(ctx, client, pod.namespace, pod.name, readyLimit); err != nil {
 			return nil, err
 		}
 	}
@@ -79,12 +78,16 @@ func (p Pod) start(ctx context.Context, image string) error {
 	})
 }
 
-func (p Pod) ready(ctx context.Context) error {
-	found, err := p.client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	return Ready(found)
+// WaitReady waits for a pod, which need not be one of those that Deploy makes.
+func WaitReady(ctx context.Context, client kubernetes.Interface, namespace, name string, limit time.Duration) error {
+	what := fmt.Sprintf("pod %s to be ready", name)
+	return wait.Until(ctx, what, wait.Options{Limit: limit}, func(ctx context.Context) error {
+		found, err := client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		return Ready(found)
+	})
 }
 
 // Ready returns nil of a pod that is ready, or else how it stands.

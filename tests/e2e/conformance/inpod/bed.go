@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
@@ -47,14 +46,7 @@ func makeBed(ctx context.Context, s *suite.Subject) (*bed, error) {
 		}
 	}
 	for _, pod := range []*corev1.Pod{made.app, made.reader, made.opted} {
-		err := wait.Until(ctx, "pod "+pod.Name+" to be ready", wait.Options{Limit: readyLimit}, func(ctx context.Context) error {
-			found, err := s.Client.CoreV1().Pods(s.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
-			if err != nil {
-				return err
-			}
-			return workload.Ready(found)
-		})
-		if err != nil {
+		if err := workload.WaitReady(ctx, s.Client, s.Namespace, pod.Name, readyLimit); err != nil {
 			return nil, err
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
@@ -60,14 +59,7 @@ func (s *Subject) deployHosts(ctx context.Context) error {
 
 // WaitReady waits for a pod of the run's namespace.
 func (s *Subject) WaitReady(ctx context.Context, pod string) error {
-	what := fmt.Sprintf("pod %s to be ready", pod)
-	return wait.Until(ctx, what, wait.Options{Limit: startLimit}, func(ctx context.Context) error {
-		found, err := s.Client.CoreV1().Pods(s.Namespace).Get(ctx, pod, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		return workload.Ready(found)
-	})
+	return workload.WaitReady(ctx, s.Client, s.Namespace, pod, startLimit)
 }
 
 // Dial connects to a port of a node's loopback address.
