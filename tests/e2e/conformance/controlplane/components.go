@@ -25,7 +25,7 @@ const rightLimit = 20 * time.Second
 
 // allowed makes an account that may read paths, and waits until every instance lets it read the first.
 func (c component) allowed(ctx context.Context, s *suite.Subject, e *suite.Evidence, paths ...string) (suite.Account, error) {
-	account, err := server.NewAccount(ctx, s, server.ReadsPaths(paths...))
+	account, err := server.NewAccount(ctx, s, suite.ReadsPaths(paths...))
 	if err != nil {
 		return account, err
 	}

@@ -32,7 +32,7 @@ func allowed(ctx context.Context, s *suite.Subject, e *suite.Evidence, path, res
 	if err := tokensTaken(s); err != nil {
 		return suite.Account{}, err
 	}
-	account, err := server.NewAccount(ctx, s, server.Reads(resource))
+	account, err := server.NewAccount(ctx, s, suite.Reads(resource))
 	if err != nil {
 		return account, err
 	}

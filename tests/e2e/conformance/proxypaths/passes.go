@@ -48,7 +48,7 @@ func body(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 
 // stripped sends a cookie and a header of its own too, by which it is known that headers arrive at all.
 func stripped(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-	account, err := s.NewAccount(ctx, allows("pods/proxy"))
+	account, err := s.NewAccount(ctx, suite.Reads("pods/proxy"))
 	if err != nil {
 		return err
 	}

@@ -17,10 +17,6 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
 
-func allows(resource string) rbacv1.PolicyRule {
-	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{resource}, Verbs: []string{"get"}}
-}
-
 // allowLimit is how long a new role may take to be known to every apiserver.
 const allowLimit = 20 * time.Second
 
@@ -83,7 +79,7 @@ func forbidden(kind string) suite.Check {
 		ID: area + kind + "-forbidden", Sentence: fmt.Sprintf("who may not get %s is refused", resource),
 		Answers: []string{"N3", "A7"}, Refusal: refusal,
 		Control: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-			request, err := ask(ctx, s, allows(resource))
+			request, err := ask(ctx, s, suite.Reads(resource))
 			if err != nil {
 				return err
 			}

@@ -72,13 +72,3 @@ func reviews(rules []rbacv1.PolicyRule) []authorizationv1.SelfSubjectAccessRevie
 	}
 	return all
 }
-
-// Reads are the rules by which an account may read resources, such as nodes/metrics.
-func Reads(resources ...string) rbacv1.PolicyRule {
-	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: resources, Verbs: []string{"get"}}
-}
-
-// ReadsPaths are the rules by which an account may read paths that are no resources, such as /metrics.
-func ReadsPaths(paths ...string) rbacv1.PolicyRule {
-	return rbacv1.PolicyRule{NonResourceURLs: paths, Verbs: []string{"get"}}
-}

@@ -21,7 +21,7 @@ func TestTheFloorIsWhatIsDeclaredAndTLS12Otherwise(t *testing.T) {
 }
 
 func TestEveryRightIsAskedForButWildcards(t *testing.T) {
-	asked := reviews([]rbacv1.PolicyRule{Reads("nodes/metrics", "nodes"), ReadsPaths("/metrics", "/debug/pprof/*")})
+	asked := reviews([]rbacv1.PolicyRule{suite.Reads("nodes/metrics", "nodes"), suite.ReadsPaths("/metrics", "/debug/pprof/*")})
 	require.Len(t, asked, 3)
 	assert.Equal(t, "metrics", asked[0].ResourceAttributes.Subresource)
 	assert.Equal(t, "nodes", asked[1].ResourceAttributes.Resource)

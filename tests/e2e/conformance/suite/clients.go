@@ -50,6 +50,16 @@ func (s *Subject) allow(ctx context.Context, account string, rules []rbacv1.Poli
 	return err
 }
 
+// Reads are the rules by which an account may read resources, such as nodes/metrics.
+func Reads(resources ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: resources, Verbs: []string{"get"}}
+}
+
+// ReadsPaths are the rules by which an account may read paths that are no resources, such as /metrics.
+func ReadsPaths(paths ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{NonResourceURLs: paths, Verbs: []string{"get"}}
+}
+
 // NewToken asks for a token of a service account of the run's namespace.
 func (s *Subject) NewToken(
 	ctx context.Context, account string, spec authenticationv1.TokenRequestSpec,
