@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/x509/pkix"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -60,14 +59,12 @@ func newJoiner(ctx context.Context, s *suite.Subject, e *suite.Evidence) (joiner
 		return joiner{}, err
 	}
 	j := joiner{id, id + "." + secret}
-	// An apiserver knows tokens by a watch.
-	return j, wait.Until(ctx, "the bootstrap token to be known", wait.Options{Limit: knownLimit}, func(ctx context.Context) error {
-		request, err := probe.API(s.WithToken(j.token), "/api")
-		if err == nil {
-			_, err = probe.Expect(ctx, e, request, http.StatusOK, "APIVersions")
-		}
-		return err
-	})
+	request, err := probe.API(s.WithToken(j.token), "/api")
+	if err != nil {
+		return joiner{}, err
+	}
+	_, err = probe.Await(ctx, e, request, "APIVersions") // an apiserver knows tokens by a watch
+	return j, err
 }
 
 // joinable is for checks to be skipped by where nodes don't join as kubeadm has them do.

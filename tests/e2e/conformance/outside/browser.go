@@ -21,7 +21,7 @@ func (b *beds) browser() suite.Check {
 		}
 		defer stop()
 		page := at + proxied(s)
-		if err := until(ctx, e, probe.Request{URL: page}, server); err != nil {
+		if _, err := probe.Await(ctx, e, probe.Request{URL: page}, server); err != nil {
 			return err
 		}
 		shown, err := browser.Open(ctx, page)

@@ -5,14 +5,12 @@ package outside
 import (
 	"context"
 	"crypto/tls"
-	"net/http"
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
@@ -65,15 +63,4 @@ func pods(s *suite.Subject) string { return "/api/v1/namespaces/" + s.Namespace 
 // newReader is an account that may list pods.
 func newReader(ctx context.Context, s *suite.Subject) (suite.Account, error) {
 	return s.NewAccount(ctx, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}})
-}
-
-// reachLimit leaves time for a new role, or for a new service's endpoints, to get around.
-const reachLimit = 20 * time.Second
-
-// until asks until the answer is the wanted one.
-func until(ctx context.Context, e *suite.Evidence, request probe.Request, part string) error {
-	return wait.Until(ctx, request.URL+" to be answered", wait.Options{Limit: reachLimit}, func(ctx context.Context) error {
-		_, err := probe.Expect(ctx, e, request, http.StatusOK, part)
-		return err
-	})
 }

@@ -20,7 +20,8 @@ func readWithToken(ctx context.Context, s *suite.Subject, e *suite.Evidence) (su
 	if err != nil {
 		return account, err
 	}
-	return account, until(ctx, e, request, `"kind":"PodList"`)
+	_, err = probe.Await(ctx, e, request, `"kind":"PodList"`)
+	return account, err
 }
 
 func canReadWithToken(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {

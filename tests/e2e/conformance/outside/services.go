@@ -21,7 +21,7 @@ func fromPod(ctx context.Context, s *suite.Subject, e *suite.Evidence, pod workl
 	if err != nil {
 		return err
 	}
-	if err := until(ctx, e, request, `"responses":["`+server+`"]`); err != nil {
+	if _, err := probe.Await(ctx, e, request, `"responses":["`+server+`"]`); err != nil {
 		return fmt.Errorf("from the pod on node %s: %w", pod.Node, err)
 	}
 	return nil
@@ -73,7 +73,8 @@ func (b *beds) proxyVerb() suite.Check {
 			if err != nil {
 				return err
 			}
-			return until(ctx, e, request, server)
+			_, err = probe.Await(ctx, e, request, server)
+			return err
 		}),
 	}
 }

@@ -11,9 +11,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"k8s.io/client-go/rest"
 
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
 
@@ -86,6 +88,19 @@ func Expect(ctx context.Context, evidence *suite.Evidence, r Request, status int
 	if err == nil && (answer.Status != status || !strings.Contains(answer.Body, part)) {
 		err = fmt.Errorf("%s answered %s; it should have answered %d %q", r.URL, answer, status, part)
 	}
+	return answer, err
+}
+
+// newLimit is how long what is new in a cluster may take to get around: a token, a role, a service's endpoints.
+const newLimit = 20 * time.Second
+
+// Await asks until the answer is 200 and has a part.
+func Await(ctx context.Context, evidence *suite.Evidence, r Request, part string) (answer Answer, err error) {
+	err = wait.Until(ctx, r.URL+" to be answered", wait.Options{Limit: newLimit}, func(ctx context.Context) error {
+		var err error
+		answer, err = Expect(ctx, evidence, r, http.StatusOK, part)
+		return err
+	})
 	return answer, err
 }
 

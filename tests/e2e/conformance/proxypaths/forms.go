@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
@@ -80,17 +79,12 @@ func path(s *suite.Subject, kind, name, rest string) string {
 	return fmt.Sprintf("/api/v1/namespaces/%s/%s/%s/proxy/%s", s.Namespace, kind, name, rest)
 }
 
-// reachLimit leaves time for a new service's endpoints to get around.
-const reachLimit = 20 * time.Second
-
 // reaches asks as the administrator until the answer is the wanted one.
 func reaches(ctx context.Context, s *suite.Subject, e *suite.Evidence, path, wanted string) error {
 	request, err := probe.API(s.Admin, path)
 	if err != nil {
 		return err
 	}
-	return wait.Until(ctx, path, wait.Options{Limit: reachLimit}, func(ctx context.Context) error {
-		_, err := probe.Expect(ctx, e, request, 200, wanted)
-		return err
-	})
+	_, err = probe.Await(ctx, e, request, wanted)
+	return err
 }

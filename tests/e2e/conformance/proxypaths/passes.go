@@ -59,7 +59,7 @@ func stripped(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 	request.Header = http.Header{
 		"Cookie": {"flavour=oat"}, "X-Kubecomm": {"arrives"}, "X-Remote-User": {"somebody"}, "X-Remote-Group": {"system:masters"},
 	}
-	answer, err := untilAllowed(ctx, e, request)
+	answer, err := probe.Await(ctx, e, request, "")
 	if err != nil {
 		return err
 	}

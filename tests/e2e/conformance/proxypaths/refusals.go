@@ -12,22 +12,9 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
-
-// allowLimit is how long a new role may take to be known to every apiserver.
-const allowLimit = 20 * time.Second
-
-func untilAllowed(ctx context.Context, e *suite.Evidence, request probe.Request) (answer probe.Answer, err error) {
-	err = wait.Until(ctx, request.URL+" to be allowed", wait.Options{Limit: allowLimit}, func(ctx context.Context) error {
-		var err error
-		answer, err = probe.Expect(ctx, e, request, http.StatusOK, "")
-		return err
-	})
-	return answer, err
-}
 
 func refusals() []suite.Check {
 	checks := []suite.Check{
@@ -83,7 +70,7 @@ func forbidden(kind string) suite.Check {
 			if err != nil {
 				return err
 			}
-			_, err = untilAllowed(ctx, e, request)
+			_, err = probe.Await(ctx, e, request, "")
 			return err
 		},
 		Try: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
