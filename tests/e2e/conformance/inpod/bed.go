@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
@@ -29,13 +30,11 @@ type bed struct {
 const readyLimit = 3 * time.Minute
 
 func makeBed(ctx context.Context, s *suite.Subject) (*bed, error) {
-	for _, account := range []string{appName, readerName} {
-		object := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account}}
-		if _, err := s.Client.CoreV1().ServiceAccounts(s.Namespace).Create(ctx, object, metav1.CreateOptions{}); err != nil {
-			return nil, err
-		}
+	if err := s.MakeAccount(ctx, appName); err != nil {
+		return nil, err
 	}
-	if err := letReadSecrets(ctx, s); err != nil {
+	lists := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list"}}
+	if err := s.MakeAccount(ctx, readerName, lists); err != nil {
 		return nil, err
 	}
 	made := &bed{}

@@ -140,8 +140,7 @@ func succeeded(ctx context.Context, s *suite.Subject, name string) error {
 
 // start makes a pod of an account of its own name.
 func start(ctx context.Context, s *suite.Subject, pod *corev1.Pod) error {
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: pod.Name}}
-	if _, err := s.Client.CoreV1().ServiceAccounts(s.Namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil {
+	if err := s.MakeAccount(ctx, pod.Name); err != nil {
 		return err
 	}
 	pod.Spec.ServiceAccountName = pod.Name

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
@@ -59,22 +57,6 @@ func (b *beds) secrets() suite.Check {
 			return probe.Refused(list(ctx, s, e, made.app), refusal)
 		}),
 	}
-}
-
-func letReadSecrets(ctx context.Context, s *suite.Subject) error {
-	meta := metav1.ObjectMeta{Name: readerName}
-	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list"}},
-	}}
-	if _, err := s.Client.RbacV1().Roles(s.Namespace).Create(ctx, role, metav1.CreateOptions{}); err != nil {
-		return err
-	}
-	_, err := s.Client.RbacV1().RoleBindings(s.Namespace).Create(ctx, &rbacv1.RoleBinding{
-		ObjectMeta: meta,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: readerName},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: s.Namespace, Name: readerName}},
-	}, metav1.CreateOptions{})
-	return err
 }
 
 func (b *beds) optOut() suite.Check {

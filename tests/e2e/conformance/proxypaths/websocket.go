@@ -56,30 +56,17 @@ func webSockets(server *bed) []suite.Check {
 }
 
 func makeUpgraded(ctx context.Context, s *suite.Subject) error {
-	meta := metav1.ObjectMeta{Name: upgraded}
-	account := &corev1.ServiceAccount{ObjectMeta: meta}
-	if _, err := s.Client.CoreV1().ServiceAccounts(s.Namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil {
-		return err
-	}
 	// Whoever reaches the pod may do what its account may.
-	role := &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{
+	err := s.MakeAccount(ctx, upgraded, rbacv1.PolicyRule{
 		APIGroups: []string{""}, Resources: []string{"pods/portforward"}, ResourceNames: []string{server}, Verbs: []string{"get", "create"},
-	}}}
-	if _, err := s.Client.RbacV1().Roles(s.Namespace).Create(ctx, role, metav1.CreateOptions{}); err != nil {
-		return err
-	}
-	binding := &rbacv1.RoleBinding{
-		ObjectMeta: meta,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: upgraded},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: s.Namespace, Name: upgraded}},
-	}
-	if _, err := s.Client.RbacV1().RoleBindings(s.Namespace).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	if _, err := s.Client.CoreV1().Pods(s.Namespace).Create(ctx, upgradedPod(s), metav1.CreateOptions{}); err != nil {
 		return err
 	}
-	service := &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: upgraded}, Spec: corev1.ServiceSpec{
 		Selector: map[string]string{"app": upgraded},
 		Ports:    []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(upgradedPort)}},
 	}}

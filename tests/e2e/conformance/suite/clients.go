@@ -50,6 +50,26 @@ func (s *Subject) allow(ctx context.Context, account string, rules []rbacv1.Poli
 	return err
 }
 
+// MakeAccount makes a service account of a name, for a pod to run as, that may do what the rules say in the run's namespace.
+func (s *Subject) MakeAccount(ctx context.Context, name string, rules ...rbacv1.PolicyRule) error {
+	meta := metav1.ObjectMeta{Name: name}
+	account := &corev1.ServiceAccount{ObjectMeta: meta}
+	_, err := s.Client.CoreV1().ServiceAccounts(s.Namespace).Create(ctx, account, metav1.CreateOptions{})
+	if err != nil || len(rules) == 0 {
+		return err
+	}
+	role := &rbacv1.Role{ObjectMeta: meta, Rules: rules}
+	if _, err := s.Client.RbacV1().Roles(s.Namespace).Create(ctx, role, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	_, err = s.Client.RbacV1().RoleBindings(s.Namespace).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: meta,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: s.Namespace, Name: name}},
+	}, metav1.CreateOptions{})
+	return err
+}
+
 // Reads are the rules by which an account may read resources, such as nodes/metrics.
 func Reads(resources ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: resources, Verbs: []string{"get"}}
