@@ -12,7 +12,6 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/imposter"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
@@ -55,19 +54,10 @@ func everyPathFails(ctx context.Context, t *testing.T, s *suite, node *cluster.N
 	}
 }
 
-// settled waits until a kubelet that was restarted knows its pods again, and so answers over every path.
+// settled waits until a kubelet that was restarted answers over every path.
 func settled(ctx context.Context, t *testing.T, s *suite, node *cluster.Node) {
 	t.Helper()
-	pod := s.podOn(t, node)
-	what := fmt.Sprintf("the restarted kubelet of node %s", node.Name())
-	require.NoError(t, wait.Until(ctx, what, wait.Options{Limit: 30 * time.Second}, func(ctx context.Context) error {
-		for _, path := range workload.Paths() {
-			if err := path.Use(ctx, pod); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
+	require.NoError(t, s.podOn(t, node).Settled(ctx, 30*time.Second))
 }
 
 // serve makes the node's kubelet serve a certificate until the test ends.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
 // useLimit bounds one use of a path.
@@ -38,4 +40,17 @@ func (p Path) Use(ctx context.Context, pod Pod) error {
 		return fmt.Errorf("%s to the pod on node %s: %w", p.Name, pod.Node, err)
 	}
 	return nil
+}
+
+// Settled waits until every path to the pod works: a kubelet that was restarted has to learn of its pods again.
+func (p Pod) Settled(ctx context.Context, limit time.Duration) error {
+	what := fmt.Sprintf("every path to node %s", p.Node)
+	return wait.Until(ctx, what, wait.Options{Limit: limit}, func(ctx context.Context) error {
+		for _, path := range Paths() {
+			if err := path.Use(ctx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/imposter"
@@ -36,6 +35,9 @@ func neighbours() suite.Check {
 	})
 }
 
+// settledLimit is how long a kubelet that was restarted may take until every path works.
+const settledLimit = time.Minute
+
 // rogue makes the kubelet of a worker serve another certificate for a while. It restarts that kubelet twice.
 func rogue(
 	check suite.Check, certificate func(ctx context.Context, controlPlane, node *cluster.Node) (*pki.ServingCertificate, error),
@@ -46,7 +48,7 @@ func rogue(
 		if err != nil {
 			return err
 		}
-		return settled(ctx, s.Pod(node))
+		return s.Pod(node).Settled(ctx, settledLimit)
 	}
 	check.Try = func(ctx context.Context, s *suite.Subject, e *suite.Evidence) (err error) {
 		node, err := rogueNode(s)
@@ -73,7 +75,7 @@ func rogue(
 		defer func() {
 			back, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 			defer cancel()
-			err = errors.Join(err, putBack(back), settled(back, s.Pod(node)))
+			err = errors.Join(err, putBack(back), s.Pod(node).Settled(back, settledLimit))
 		}()
 		e.Note("the kubelet of node %s serves a %s", node.Name, probe.Describe(bad.Certificate))
 		for _, path := range workload.Paths() {
@@ -101,17 +103,4 @@ func rogueNode(s *suite.Subject) (suite.Node, error) {
 		return suite.Node{}, suite.Skip("this restarts the kubelet of a worker, and the cluster has none")
 	}
 	return node, nil
-}
-
-// settled waits until a kubelet answers over every path: one that was restarted has to learn of its pods again.
-func settled(ctx context.Context, pod workload.Pod) error {
-	what := fmt.Sprintf("every path to node %s", pod.Node)
-	return wait.Until(ctx, what, wait.Options{Limit: time.Minute}, func(ctx context.Context) error {
-		for _, path := range workload.Paths() {
-			if err := path.Use(ctx, pod); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
