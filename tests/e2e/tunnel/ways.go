@@ -25,11 +25,7 @@ type way struct {
 // ways are all that lead to the worker.
 func (l *lab) ways() []way {
 	pod := l.podOn(l.worker())
-	var all []way
-	for _, path := range workload.Paths() {
-		all = append(all, way{path.Name, func(ctx context.Context) error { return path.Use(ctx, pod) }})
-	}
-	return append(all,
+	return append(l.waysTo(l.worker()),
 		way{"node proxy", func(ctx context.Context) error { return l.askKubelet(ctx, l.worker()) }},
 		way{"pod proxy", func(ctx context.Context) error {
 			return l.client.RESTClient().Get().AbsPath(pod.ProxyPath()).Do(ctx).Error()
@@ -46,7 +42,7 @@ func (l *lab) askKubelet(ctx context.Context, node *cluster.Node) error {
 
 // sessions are logs and exec, which users notice first.
 func (l *lab) sessions(node *cluster.Node) []way {
-	return slices.DeleteFunc(slices.Concat(l.waysTo(node)), func(w way) bool { return w.name != "logs" && w.name != "exec over WebSocket" })
+	return slices.DeleteFunc(l.waysTo(node), func(w way) bool { return w.name != "logs" && w.name != "exec over WebSocket" })
 }
 
 func (l *lab) waysTo(node *cluster.Node) []way {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
 func konnectivityChecks() []suite.Check {
@@ -108,13 +107,9 @@ func carriesExec(ctx context.Context, s *suite.Subject, e *suite.Evidence) error
 	if err != nil {
 		return err
 	}
-	for _, path := range workload.Paths() {
-		if path.Name != "exec over WebSocket" {
-			continue
-		}
-		if err := path.Use(ctx, s.Pod(s.LastNode())); err != nil {
-			return err
-		}
+	node := s.LastNode()
+	if err := s.Pod(node).Echo(ctx); err != nil {
+		return fmt.Errorf("exec on node %s: %w", node.Name, err)
 	}
 	after, err := count()
 	if err != nil {
