@@ -110,7 +110,7 @@ func (l hardeningLab) removeFlag() {
 mv /etc/kubernetes/edited /etc/kubernetes/manifests/kube-apiserver.yaml
 ` + fmt.Sprintf(stopContainer, settings.APIServer))
 	l.eventually("the apiserver to run without the flag", func(observed apply.Observation, err error) error {
-		if err == nil && observed.Nodes[0].APIServer.KubeletCA() != "" {
+		if err == nil && observed.Nodes[0].APIServer.Trust.File != "" {
 			err = errors.New("it has the flag")
 		}
 		return err

@@ -38,7 +38,7 @@ func TestACAOfTheUsersOwnIsOnlyKnownIfItsCertificateIs(t *testing.T) {
 	require.Empty(t, diags)
 	require.True(t, known)
 	require.Equal(t, own.Chain, want.OwnCA.Chain)
-	require.True(t, want.OwnCA.Key.IsZero(), "a plan has none")
+	require.Zero(t, want.OwnCA.Key, "a plan has none")
 
 	for name, model := range map[string]*hardeningModel{
 		"the CA":              declaringOwn(types.ObjectUnknown(ownAttributes), none),

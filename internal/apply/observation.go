@@ -114,9 +114,6 @@ type APIServerObservation struct {
 	Client        KubeletClientObservation
 }
 
-// KubeletCA returns the file that the running apiserver verifies kubelets with, or "".
-func (a *APIServerObservation) KubeletCA() string { return a.Trust.File }
-
 // VerifiesKubelets reports whether the running apiserver verifies kubelets against the issuer, and will after its next
 // start.
 func (o Observation) VerifiesKubelets(a *APIServerObservation) bool {

@@ -25,9 +25,6 @@ func (k PrivateKey) Reveal() []byte { return k.pem }
 // String, and the three methods after it, stand in the way of every usual road by which a value gets into a text.
 func (PrivateKey) String() string { return redacted }
 
-// IsZero reports whether there is no key.
-func (k PrivateKey) IsZero() bool { return len(k.pem) == 0 }
-
 // GoString answers %#v.
 func (PrivateKey) GoString() string { return redacted }
 

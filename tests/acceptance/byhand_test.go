@@ -42,7 +42,7 @@ func removeFlag(ctx context.Context, t *testing.T, c *cluster.Cluster) {
 		if err != nil {
 			return err
 		}
-		if file := observed.Nodes[0].APIServer.KubeletCA(); file != "" {
+		if file := observed.Nodes[0].APIServer.Trust.File; file != "" {
 			return fmt.Errorf("it still runs with %s", file)
 		}
 		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()

@@ -2,7 +2,6 @@ package suite
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -67,9 +66,6 @@ func (e Expectation) Value(name string) settings.Value { return e.values[name] }
 
 // Is reports whether a setting is expected to have a value.
 func (e Expectation) Is(name, value string) bool { return e.values[name].String() == value }
-
-// Settings are all whose value isn't just as kubeadm leaves it, by their names.
-func (e Expectation) Settings() map[string]settings.Value { return maps.Clone(e.values) }
 
 // VerifiesKubelets reports whether apiservers are expected to verify kubelets' serving certificates.
 func (e Expectation) VerifiesKubelets() bool { return e.Is(settings.NameVerifyKubelets, "true") }

@@ -98,7 +98,7 @@ func TestAnExpectationIsAProfileAndWhatOverridesIt(t *testing.T) {
 	expect, err = Expect("kubeadm", "none", nil)
 	require.NoError(t, err)
 	assert.False(t, expect.VerifiesKubelets())
-	assert.Empty(t, expect.Settings())
+	assert.Empty(t, expect.values)
 }
 
 func TestAnExpectationThatCanNotBeIsRefused(t *testing.T) {
