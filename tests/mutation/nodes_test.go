@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/imposter"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
@@ -181,13 +182,10 @@ nft 'add chain ip kubecomm-mutation prerouting { type filter hook prerouting pri
 nft "add rule ip kubecomm-mutation prerouting ip daddr $1 tcp dport 443 reject with tcp reset"`, service.Spec.ClusterIP)
 }
 
-// runLabel is on all that a run of the suite makes.
-const runLabel = "kubecomm.dev/conformance-run"
-
 // endKubeProxy waits until a run has begun and ends the container of the worker's kube-proxy then, which the kubelet starts anew.
 func endKubeProxy(ctx context.Context, l *lab) error {
 	err := wait.Until(ctx, "a run of the suite to begin", wait.Options{Limit: time.Minute}, func(ctx context.Context) error {
-		found, err := l.client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: runLabel})
+		found, err := l.client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: suite.RunLabel})
 		if err == nil && len(found.Items) == 0 {
 			err = errNotYet
 		}

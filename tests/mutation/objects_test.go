@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
 
 // object is what all that is made here is called.
@@ -251,7 +252,7 @@ func deadWebhook(ctx context.Context, l *lab) (undo, error) {
 func approveEverything(ctx context.Context, l *lab) error {
 	requests := l.client.CertificatesV1().CertificateSigningRequests()
 	_ = wait.Until(ctx, "the run to end", wait.Options{Limit: caseLimit}, func(ctx context.Context) error {
-		found, err := requests.List(ctx, metav1.ListOptions{LabelSelector: runLabel})
+		found, err := requests.List(ctx, metav1.ListOptions{LabelSelector: suite.RunLabel})
 		if err != nil {
 			return err
 		}

@@ -20,8 +20,8 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
-// runLabel marks everything that a run makes, so that it can be found again.
-const runLabel = "kubecomm.dev/conformance-run"
+// RunLabel marks everything that a run makes, so that it can be found again.
+const RunLabel = "kubecomm.dev/conformance-run"
 
 // controlPlaneLabel is on nodes that control planes run on (Kubernetes v1.37.1, cmd/kubeadm/app/constants/constants.go).
 const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
@@ -137,7 +137,7 @@ func (s *Subject) Pod(node Node) workload.Pod {
 }
 
 // Labels are for everything that is made during the run. What lies in Namespace needs none.
-func (s *Subject) Labels() map[string]string { return map[string]string{runLabel: s.run} }
+func (s *Subject) Labels() map[string]string { return map[string]string{RunLabel: s.run} }
 
 // Meta names an object of the cluster's, or of Namespace.
 func (s *Subject) Meta(name string) metav1.ObjectMeta {
@@ -197,5 +197,5 @@ func (s *Subject) remove(ctx context.Context) error {
 }
 
 func (s *Subject) selector() metav1.ListOptions {
-	return metav1.ListOptions{LabelSelector: runLabel + "=" + s.run}
+	return metav1.ListOptions{LabelSelector: RunLabel + "=" + s.run}
 }
