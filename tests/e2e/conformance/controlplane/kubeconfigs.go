@@ -87,7 +87,7 @@ func componentConfigs(ctx context.Context, s *suite.Subject) ([]kubeconfig, erro
 // verifies asks as a client by kubeconfigs, whose credentials it leaves alone: once the apiserver, and once who has its place.
 func verifies(check suite.Check, find func(context.Context, *suite.Subject) ([]kubeconfig, error)) suite.Check {
 	check.Refusal = "x509: certificate signed by unknown authority"
-	each := func(do func(context.Context, *suite.Evidence, kubeconfig, probe.Request) error) action {
+	each := func(do func(context.Context, *suite.Evidence, kubeconfig, probe.Request) error) suite.Action {
 		return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 			files, err := find(ctx, s)
 			if err != nil {
@@ -125,8 +125,6 @@ func verifies(check suite.Check, find func(context.Context, *suite.Subject) ([]k
 	})
 	return check
 }
-
-type action = func(context.Context, *suite.Subject, *suite.Evidence) error
 
 // request asks as a client without credentials, from the file's node.
 func (k kubeconfig) request(ctx context.Context) (probe.Request, error) {

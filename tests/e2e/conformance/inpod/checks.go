@@ -71,20 +71,8 @@ func Checks() []suite.Check {
 
 // check is one that is done from the shared pods.
 func (b *beds) check(c suite.Check, try func(context.Context, *suite.Subject, *suite.Evidence, *bed) error) suite.Check {
-	c.Limit, c.Try = bedLimit, b.with(try)
+	c.Limit, c.Try = bedLimit, b.With(try)
 	return c
-}
-
-type attempt = func(context.Context, *suite.Subject, *suite.Evidence) error
-
-func (b *beds) with(try func(context.Context, *suite.Subject, *suite.Evidence, *bed) error) attempt {
-	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-		made, err := b.Get(ctx, s)
-		if err != nil {
-			return err
-		}
-		return try(ctx, s, e, made)
-	}
 }
 
 // answers is a check that the apiserver answers to a context of the pod's kubeconfig.

@@ -19,10 +19,10 @@ func (b *beds) wrongRoot() suite.Check {
 		Answers:  []string{"N8", "A3", "A5"},
 		Limit:    bedLimit,
 		Refusal:  refusal,
-		Control: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
+		Control: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
 			return made.version(ctx, s, e, "--kubeconfig="+kubeconfig, "--context="+byDNS)
 		}),
-		Try: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
+		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
 			return probe.Refused(made.version(ctx, s, e, "--kubeconfig="+kubeconfig, "--context="+wrongRoot), refusal)
 		}),
 	}
@@ -49,11 +49,11 @@ func (b *beds) secrets() suite.Check {
 		Answers:  []string{"N3", "N5"},
 		Limit:    bedLimit,
 		Refusal:  refusal,
-		Control: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
+		Control: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
 			return wait.Until(ctx, "the role to be heard of", wait.Options{Limit: grantLimit, Every: time.Second},
 				func(ctx context.Context) error { return list(ctx, s, e, made.reader) })
 		}),
-		Try: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
+		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
 			return probe.Refused(list(ctx, s, e, made.app), refusal)
 		}),
 	}
@@ -76,10 +76,10 @@ func (b *beds) optOut() suite.Check {
 		Answers:  []string{"N5", "CIS 5.1.6"},
 		Limit:    bedLimit,
 		Refusal:  refusal,
-		Control: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
+		Control: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
 			return list(ctx, s, e, made.app)
 		}),
-		Try: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
+		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
 			return probe.Refused(list(ctx, s, e, made.opted), refusal)
 		}),
 	}

@@ -30,7 +30,7 @@ func Checks() []suite.Check {
 	return append(all, thousandExecs(), verified(), residual(), strangers(), neighbours())
 }
 
-func onEveryNode(path workload.Path) func(context.Context, *suite.Subject, *suite.Evidence) error {
+func onEveryNode(path workload.Path) suite.Action {
 	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 		var group errgroup.Group // each node may say what is wrong with it
 		problems := make([]error, len(s.Nodes))

@@ -30,21 +30,6 @@ func newBeds() *beds {
 	return &beds{suite.Shared[*corev1.Service]{What: "the service that is reached from outside", Build: makeBed}}
 }
 
-type action = func(context.Context, *suite.Subject, *suite.Evidence) error
-
-// with does something with the service, as the cluster made it.
-func (b *beds) with(
-	do func(context.Context, *suite.Subject, *suite.Evidence, *corev1.Service) error,
-) action {
-	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-		made, err := b.Get(ctx, s)
-		if err != nil {
-			return err
-		}
-		return do(ctx, s, e, made)
-	}
-}
-
 func makeBed(ctx context.Context, s *suite.Subject) (*corev1.Service, error) {
 	labels := map[string]string{"app": server}
 	made, err := s.Client.CoreV1().Services(s.Namespace).Create(ctx, &corev1.Service{

@@ -14,7 +14,7 @@ import (
 
 // browser opens a page through kubectl's proxy, which adds the token that a browser can't send by itself.
 func (b *beds) browser() suite.Check {
-	show := b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, _ *corev1.Service) error {
+	show := b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, _ *corev1.Service) error {
 		at, stop, err := serveProxy(ctx, s.Admin)
 		if err != nil {
 			return err

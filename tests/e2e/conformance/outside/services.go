@@ -44,7 +44,7 @@ func (b *beds) nodePort() suite.Check {
 		ID:       area + "node-port",
 		Sentence: "a service is reached by its port at every node's address, whichever node its pod runs on",
 		Answers:  []string{"A7", "A12"}, Limit: makeLimit,
-		Try: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *corev1.Service) error {
+		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *corev1.Service) error {
 			at := made.Spec.Ports[0].NodePort
 			if at == 0 {
 				return errors.New("the service was given no port of nodes")
@@ -68,7 +68,7 @@ func (b *beds) proxyVerb() suite.Check {
 		ID:       area + "proxy-verb",
 		Sentence: "the same service is reached from outside through the apiserver, by a client that it knows",
 		Answers:  []string{"A7", "A9"}, Limit: makeLimit,
-		Try: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, _ *corev1.Service) error {
+		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, _ *corev1.Service) error {
 			request, err := verified(s.Admin, proxied(s))
 			if err != nil {
 				return err
@@ -84,7 +84,7 @@ func (b *beds) clusterIP() suite.Check {
 		ID:       area + "cluster-ip",
 		Sentence: "the same service is reached directly from pods on every node, by its virtual address",
 		Answers:  []string{"A7", "A12"}, Limit: makeLimit,
-		Try: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *corev1.Service) error {
+		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *corev1.Service) error {
 			return fromEveryPod(ctx, s, e, made.Spec.ClusterIP)
 		}),
 	}
@@ -95,7 +95,7 @@ func (b *beds) byName() suite.Check {
 		ID:       area + "service-name",
 		Sentence: "the same service is reached directly from pods on every node, by its name",
 		Answers:  []string{"A7"}, Limit: makeLimit,
-		Try: b.with(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, _ *corev1.Service) error {
+		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, _ *corev1.Service) error {
 			return fromEveryPod(ctx, s, e, service+"."+s.Namespace+".svc")
 		}),
 	}

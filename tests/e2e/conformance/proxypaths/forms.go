@@ -37,9 +37,7 @@ func prepare(b *bed, checks []suite.Check) []suite.Check {
 	return checks
 }
 
-type action = func(context.Context, *suite.Subject, *suite.Evidence) error
-
-func before(b *bed, do action) action {
+func before(b *bed, do suite.Action) suite.Action {
 	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 		if _, err := b.Get(ctx, s); err != nil {
 			return err

@@ -24,9 +24,12 @@ type Check struct {
 	// Refusal is what the asserted refusal says, where the check asserts one; Control is then the same probe where nothing
 	// refuses it, and runs first: a probe that can't succeed would prove nothing by failing.
 	Refusal string
-	Control func(context.Context, *Subject, *Evidence) error
-	Try     func(context.Context, *Subject, *Evidence) error
+	Control Action
+	Try     Action
 }
+
+// Action is what a check does.
+type Action = func(context.Context, *Subject, *Evidence) error
 
 // Allowed says which checks are done that somebody has to ask for.
 type Allowed struct{ Destructive, Slow bool }

@@ -29,3 +29,14 @@ func (m *Shared[T]) Get(ctx context.Context, s *Subject) (T, error) {
 	}
 	return m.value, m.err
 }
+
+// With does something with what was made.
+func (m *Shared[T]) With(do func(context.Context, *Subject, *Evidence, T) error) Action {
+	return func(ctx context.Context, s *Subject, e *Evidence) error {
+		made, err := m.Get(ctx, s)
+		if err != nil {
+			return err
+		}
+		return do(ctx, s, e, made)
+	}
+}

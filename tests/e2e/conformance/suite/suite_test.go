@@ -13,7 +13,7 @@ import (
 
 var errBroken = errors.New("broken")
 
-func does(err error) func(context.Context, *Subject, *Evidence) error {
+func does(err error) Action {
 	return func(context.Context, *Subject, *Evidence) error { return err }
 }
 

@@ -40,7 +40,7 @@ func konnectivityChecks() []suite.Check {
 	}
 }
 
-func only(try func(context.Context, *suite.Subject, *suite.Evidence) error) func(context.Context, *suite.Subject, *suite.Evidence) error {
+func only(try suite.Action) suite.Action {
 	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 		if s.Expect.Tunnel != suite.Konnectivity {
 			return suite.Skip("the tunnel is declared to be %s", s.Expect.Tunnel)
