@@ -19,6 +19,9 @@ type PrivateKey struct{ pem []byte }
 
 const redacted = "[private key]"
 
+// Conceal takes a key that another format's library has encoded.
+func Conceal(pem []byte) PrivateKey { return PrivateKey{pem: pem} }
+
 // Reveal returns the PEM block, for a file on a node.
 func (k PrivateKey) Reveal() []byte { return k.pem }
 
