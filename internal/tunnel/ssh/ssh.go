@@ -75,7 +75,8 @@ const (
 	// DrainLimit is how long what is open stays on a connection that another has replaced.
 	DrainLimit = 10 * time.Minute
 	// ForwardLimit is how many forwards a server has open at once, and ConnectionLimit a proxy. Each may hold 2 MiB while
-	// who is to read doesn't: that is the window of a channel in golang.org/x/crypto v0.54.0, ssh/channel.go.
-	ForwardLimit    = 1024
-	ConnectionLimit = 4096
+	// who is to read doesn't, which is the window of a channel (golang.org/x/crypto v0.54.0, ssh/channel.go): all of them
+	// together still fit into what the units let them have.
+	ForwardLimit    = 512
+	ConnectionLimit = 1024
 )

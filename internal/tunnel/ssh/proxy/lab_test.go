@@ -52,6 +52,7 @@ type pipe struct {
 type wireSocket interface {
 	net.Conn
 	CloseWrite() error
+	SetLinger(seconds int) error
 }
 
 func newPipe(conn net.Conn) *pipe {

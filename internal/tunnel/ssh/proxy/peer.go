@@ -115,6 +115,7 @@ func (p *peer) run(ctx context.Context) {
 		case err == nil:
 			p.use(ctx, next)
 			fresh = true
+		case ctx.Err() != nil:
 		case fresh:
 			wait = p.proxy.limits.First
 			fallthrough
