@@ -51,7 +51,9 @@ func PublicKeyOf(data []byte) (string, error) {
 }
 
 // Encode writes a public key as NewKey does.
-func Encode(key ssh.PublicKey) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))) }
+func Encode(key ssh.PublicKey) string {
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+}
 
 // ParsePublicKey reads one. Options, which OpenSSH lets lines of authorized_keys have, would be followed by nobody.
 func ParsePublicKey(line string) (ssh.PublicKey, error) {

@@ -177,7 +177,9 @@ func TestKeysRotateWithoutAFailedRequestAndWhatIsOpenStays(t *testing.T) {
 	// The proxy's key: each end takes both, then the new one is used, then the old one goes.
 	newKey1, oldKey := newKey(t), l.key
 	for _, each := range l.nodes {
-		each.reload(func(c *ssh.ServerConfig) { c.AuthorizedKeys["control-plane"] = []string{publicKey(oldKey), publicKey(newKey1)} })
+		each.reload(func(c *ssh.ServerConfig) {
+			c.AuthorizedKeys["control-plane"] = []string{publicKey(oldKey), publicKey(newKey1)}
+		})
 	}
 	l.key = newKey1
 	l.reload(func(*ssh.ProxyConfig) {})

@@ -141,12 +141,12 @@ func TestNothingButAConnectIsAnswered(t *testing.T) {
 	l := newLab(t, 1)
 	l.start(1)
 	for request, want := range map[string]string{
-		"GET http://172.18.0.3:10250/ HTTP/1.1\r\nHost: 172.18.0.3\r\n\r\n":                         "HTTP/1.1 405 Method Not Allowed\r\n",
-		"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n":                                                      "HTTP/1.1 405 Method Not Allowed\r\n",
-		"POST /reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n":                              "HTTP/1.1 405 Method Not Allowed\r\n",
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":                                                           "HTTP/1.1 405 Method Not Allowed\r\n",
-		"CONNECT /x HTTP/1.1\r\nHost: x\r\n\r\n":                                                     "HTTP/1.1 400 Bad Request\r\n",
-		"CONNECT 172.18.0.3:10250 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc":                "HTTP/1.1 400 Bad Request\r\n",
+		"GET http://172.18.0.3:10250/ HTTP/1.1\r\nHost: 172.18.0.3\r\n\r\n":                              "HTTP/1.1 405 Method Not Allowed\r\n",
+		"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n":                                                          "HTTP/1.1 405 Method Not Allowed\r\n",
+		"POST /reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n":                                  "HTTP/1.1 405 Method Not Allowed\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":                                                               "HTTP/1.1 405 Method Not Allowed\r\n",
+		"CONNECT /x HTTP/1.1\r\nHost: x\r\n\r\n":                                                         "HTTP/1.1 400 Bad Request\r\n",
+		"CONNECT 172.18.0.3:10250 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc":                   "HTTP/1.1 400 Bad Request\r\n",
 		"CONNECT 172.18.0.3:10250 HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n": "HTTP/1.1 431 ",
 		"nonsense\r\n\r\n": "HTTP/1.1 400 Bad Request\r\n",
 	} {
