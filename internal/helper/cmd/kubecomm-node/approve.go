@@ -10,6 +10,7 @@ import (
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
@@ -25,11 +26,6 @@ const (
 	quick, slow = 100 * time.Millisecond, 30 * time.Second
 )
 
-// unknownToken explains what no trying again mends.
-func unknownToken(err error) error {
-	return fmt.Errorf("the API doesn't know the token any more; apply the kubecomm_hardening again: %w", err)
-}
-
 // approve judges every request of a kubelet for a serving certificate. Several control planes do so at the same time, and
 // need not agree on who does: what one has approved, the others find approved.
 func approve(ctx context.Context, log *slog.Logger, file string) error {
@@ -41,19 +37,16 @@ func approve(ctx context.Context, log *slog.Logger, file string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	client, err := newClient(config, filepath.Join(os.Getenv("CREDENTIALS_DIRECTORY"), caCredential))
+	account := account{config.Server, config.ServerName, config.Namespace, config.ServiceAccount}
+	client, err := newClient(account, filepath.Join(os.Getenv("CREDENTIALS_DIRECTORY"), caCredential),
+		certificatesv1.AddToScheme, eventsv1.AddToScheme)
 	if err != nil {
 		return err
 	}
-	identity := &identity{
-		client: client, config: config, log: log,
-		given: filepath.Join(os.Getenv("CREDENTIALS_DIRECTORY"), tokenCredential),
-		kept:  filepath.Join(os.Getenv("STATE_DIRECTORY"), tokenCredential),
-	}
-	if err := identity.load(time.Now()); err != nil {
+	identity, err := newIdentity(client, account, log)
+	if err != nil {
 		return err
 	}
-	client.token = identity.current
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	client.unknown = func(err error) { end(unknownToken(err)) }
@@ -66,9 +59,7 @@ func approve(ctx context.Context, log *slog.Logger, file string) error {
 	go func() { end(identity.keepFresh(ctx)) }()
 	worker.run(ctx, client.listWatch(), func() {
 		log.Info("approving what kubelets ask for", "version", version, "nodes", len(config.Nodes))
-		if err := notifyReady(ctx); err != nil {
-			log.Error("telling systemd: " + err.Error())
-		}
+		notifyReady(ctx, log)
 	})
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err

@@ -9,13 +9,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/approver"
 )
 
 // The names of the credentials that systemd passes on.
@@ -24,21 +23,38 @@ const (
 	tokenCredential = "token"
 )
 
-// identity is who the approver is: a service account, by a token that it renews itself. A client certificate it could only
+// identity is who a program is: a service account, by a token that it renews itself. A client certificate it could only
 // renew if it might approve such requests, its own and anybody's, which is as good as to be an administrator. A token it
 // may ask for by a right to its own name, and it ends with the service account.
 //
 // The token is asked for a year, and renewed long before: a machine may sleep for months. Where apiservers are told to give
 // out shorter ones, it is renewed after half of what they gave.
 type identity struct {
-	client *client
-	config approver.Config
-	log    *slog.Logger
-	given  string // the file that the provider wrote, as systemd passes it on
-	kept   string // the file with what was renewed since
+	client  *client
+	account account
+	log     *slog.Logger
+	given   string // the file that the provider wrote, as systemd passes it on
+	kept    string // the file with what was renewed since
 
 	mu    sync.Mutex
 	token token
+}
+
+// newIdentity has the client show the token that was issued last. Its errors are for the caller to judge: a program may have
+// something to do without the API.
+func newIdentity(client *client, account account, log *slog.Logger) (*identity, error) {
+	i := &identity{
+		client: client, account: account, log: log,
+		given: filepath.Join(os.Getenv("CREDENTIALS_DIRECTORY"), tokenCredential),
+		kept:  filepath.Join(os.Getenv("STATE_DIRECTORY"), tokenCredential),
+	}
+	client.token = i.current
+	return i, i.load(time.Now())
+}
+
+// unknownToken explains what no trying again mends.
+func unknownToken(err error) error {
+	return fmt.Errorf("the API doesn't know the token any more; apply the kubecomm_hardening again: %w", err)
 }
 
 const (
@@ -134,7 +150,7 @@ func (i *identity) keepFresh(ctx context.Context) error {
 }
 
 func (i *identity) renew(ctx context.Context) error {
-	text, err := i.client.requestToken(ctx, i.config.Namespace, i.config.ServiceAccount, tokenLifetime)
+	text, err := i.client.requestToken(ctx, i.account.namespace, i.account.name, tokenLifetime)
 	if err != nil {
 		return err
 	}

@@ -81,8 +81,9 @@ type Status struct {
 	Node   string `json:"node"`
 	Config string `json:"config"` // ssh.Digest of what it has taken up
 	Key    string `json:"key"`    // the fingerprint of its own
-	// FromAPI is whether the API has told which nodes there are.
+	// FromAPI is whether the API has told which nodes there are, and APIError why it doesn't tell more.
 	FromAPI   bool         `json:"fromAPI"`
+	APIError  string       `json:"apiError,omitempty"`
 	Connected int          `json:"connected"`
 	Nodes     []NodeStatus `json:"nodes"`
 }
@@ -106,7 +107,8 @@ func (p *Proxy) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	status := Status{
-		Node: p.config.Node, Config: p.digest, Key: ssh.Fingerprint(p.key.PublicKey()), FromAPI: p.asked, Nodes: []NodeStatus{},
+		Node: p.config.Node, Config: p.digest, Key: ssh.Fingerprint(p.key.PublicKey()), FromAPI: p.asked,
+		APIError: p.apiError, Nodes: []NodeStatus{},
 	}
 	for _, peer := range p.order {
 		node := peer.status()

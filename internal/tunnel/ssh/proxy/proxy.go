@@ -72,17 +72,18 @@ type Proxy struct {
 	connections chan struct{}
 	any         signal // fires when a connection came or went
 
-	mu     sync.Mutex
-	config ssh.ProxyConfig
-	digest string
-	key    cryptossh.Signer
-	told   []Node // by the API
-	asked  bool   // the API has told
-	peers  map[string]*peer
-	order  []*peer
-	turn   int
-	ctx    context.Context //nolint:containedctx // nodes that come later connect for as long as it runs
-	all    sync.WaitGroup
+	mu       sync.Mutex
+	config   ssh.ProxyConfig
+	digest   string
+	key      cryptossh.Signer
+	told     []Node // by the API
+	asked    bool   // the API has told
+	apiError string
+	peers    map[string]*peer
+	order    []*peer
+	turn     int
+	ctx      context.Context //nolint:containedctx // nodes that come later connect for as long as it runs
+	all      sync.WaitGroup
 }
 
 // New makes a proxy.
@@ -124,8 +125,15 @@ func (p *Proxy) Reload(config ssh.ProxyConfig, key cryptossh.Signer) {
 func (p *Proxy) SetNodes(nodes []Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.told, p.asked = nodes, true
+	p.told, p.asked, p.apiError = nodes, true, ""
 	p.settle()
+}
+
+// SetAPIError notes why the API doesn't tell which nodes there are. What it told before still counts.
+func (p *Proxy) SetAPIError(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.apiError = err.Error()
 }
 
 // settle makes routes and connections of what is known: of a node's addresses by the API, or by the configuration until the

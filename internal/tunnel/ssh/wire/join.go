@@ -36,9 +36,13 @@ type Counted struct{ ToSocket, FromSocket func(int) }
 func Join(socket Socket, channel ssh.Channel, requests <-chan *ssh.Request, counted Counted, broken func() bool) {
 	go func() { // until the channel is closed in both directions
 		ssh.DiscardRequests(requests)
-		// What came is still written; what would go is for nobody.
+		// What came is still written, unless the rest of it never comes; what would go is for nobody.
 		_ = socket.SetReadDeadline(past)
-		_ = socket.SetWriteDeadline(time.Now().Add(flushLimit))
+		limit := time.Now().Add(flushLimit)
+		if broken() {
+			limit = past
+		}
+		_ = socket.SetWriteDeadline(limit)
 	}()
 	cut := func() {
 		_ = channel.Close()
@@ -58,7 +62,7 @@ func Join(socket Socket, channel ssh.Channel, requests <-chan *ssh.Request, coun
 	})
 	err := carry(socket, channel, halfOpen.noting(counted.ToSocket))
 	switch {
-	case err == nil && broken():
+	case broken():
 		abort(socket)
 		cut()
 	case err != nil || socket.CloseWrite() != nil:
