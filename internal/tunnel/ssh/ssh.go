@@ -29,16 +29,16 @@ const (
 // A server's files, on every node.
 const (
 	ServerFolder  = FilesFolder + "/server"
-	ServerFile    = ServerFolder + "/" + ConfigCredential
-	ServerKey     = ServerFolder + "/" + HostKeyCredential
+	ServerFile    = ServerFolder + "/" + ConfigName
+	ServerKey     = ServerFolder + "/" + HostKeyName
 	ServerControl = "/run/kubecomm/ssh-server/" + ControlSocket
 )
 
 // A proxy's files, on control planes.
 const (
 	ProxyFolder  = FilesFolder + "/proxy"
-	ProxyFile    = ProxyFolder + "/" + ConfigCredential
-	ProxyKey     = ProxyFolder + "/" + ClientKeyCredential
+	ProxyFile    = ProxyFolder + "/" + ConfigName
+	ProxyKey     = ProxyFolder + "/" + ClientKeyName
 	ProxyCA      = ProxyFolder + "/ca.crt"
 	ProxyToken   = ProxyFolder + "/token"
 	ProxyState   = "kubecomm-ssh-proxy" // of its own, under /var/lib/private, where it keeps the token that it renewed
@@ -47,9 +47,9 @@ const (
 
 // The names of the credentials that systemd passes on.
 const (
-	ConfigCredential    = "config.json"
-	HostKeyCredential   = "host.key"
-	ClientKeyCredential = "client.key"
+	ConfigName    = "config.json"
+	HostKeyName   = "host.key"
+	ClientKeyName = "client.key"
 )
 
 // ControlSocket is what a socket is called by which root has a server or proxy take up other files. systemd passes

@@ -216,13 +216,13 @@ func TestUnitsNameThePathsThatTheirFilesAreInstalledAt(t *testing.T) {
 		ProxySocket:  {"ListenStream=" + Socket, "ListenStream=" + ProxyControl, "SocketMode=0600", "SocketUser=root"},
 		ServerService: {
 			"Requires=" + ServerSocket, "After=" + ServerSocket,
-			"ExecStart=" + program + " ssh-server ${CREDENTIALS_DIRECTORY}/" + ConfigCredential,
+			"ExecStart=" + program + " ssh-server ${CREDENTIALS_DIRECTORY}/" + ConfigName,
 			"ExecReload=+" + program + " ssh-reload " + ServerControl + " " + ServerFile + " " + ServerKey,
 			"LoadCredential=config.json:" + ServerFile, "LoadCredential=host.key:" + ServerKey, "Type=notify",
 		},
 		ProxyService: {
 			"Requires=" + ProxySocket, "After=" + ProxySocket,
-			"ExecStart=" + program + " ssh-proxy ${CREDENTIALS_DIRECTORY}/" + ConfigCredential,
+			"ExecStart=" + program + " ssh-proxy ${CREDENTIALS_DIRECTORY}/" + ConfigName,
 			"ExecReload=+" + program + " ssh-reload " + ProxyControl + " " + ProxyFile + " " + ProxyKey,
 			"LoadCredential=config.json:" + ProxyFile, "LoadCredential=client.key:" + ProxyKey, "LoadCredential=ca.crt:" + ProxyCA,
 			"LoadCredential=token:" + ProxyToken, "StateDirectory=" + ProxyState, "Type=notify",

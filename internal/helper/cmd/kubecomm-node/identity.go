@@ -162,8 +162,8 @@ func (i *identity) renew(ctx context.Context) error {
 	i.token = renewed
 	i.mu.Unlock()
 	const mode = 0o600
-	if err := os.WriteFile(i.kept+".new", []byte(text), mode); err != nil {
+	if err := os.WriteFile(i.kept+".new", []byte(text), mode); err != nil { //nolint:gosec // systemd says where
 		return err
 	}
-	return os.Rename(i.kept+".new", i.kept)
+	return os.Rename(i.kept+".new", i.kept) //nolint:gosec // systemd says where
 }

@@ -39,7 +39,9 @@ type command func(ctx context.Context, log *slog.Logger, arguments []string) err
 
 // withFile is a command whose only argument is a file.
 func withFile(run func(ctx context.Context, log *slog.Logger, file string) error) command {
-	return func(ctx context.Context, log *slog.Logger, arguments []string) error { return run(ctx, log, arguments[0]) }
+	return func(ctx context.Context, log *slog.Logger, arguments []string) error {
+		return run(ctx, log, arguments[0])
+	}
 }
 
 // commands are what the program does, with how many arguments.

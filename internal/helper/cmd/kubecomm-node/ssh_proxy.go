@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,7 +16,7 @@ import (
 
 // sshProxy carries what this control plane's apiserver dials.
 func sshProxy(ctx context.Context, log *slog.Logger, file string) error {
-	config, key, err := readFiles(file, ssh.ClientKeyCredential, ssh.ParseProxyConfig)
+	config, key, err := readFiles(file, ssh.ClientKeyName, ssh.ParseProxyConfig)
 	if err != nil {
 		return err
 	}
@@ -43,7 +42,8 @@ func sshProxy(ctx context.Context, log *slog.Logger, file string) error {
 	})
 	go serveHealth(ctx, log, ssh.ProxyHealthPort, running.Handler())
 	go watchNodesForEver(ctx, log, config, running)
-	log.Info("carrying what the apiserver dials", "version", version, "nodes", len(config.Nodes), "key", ssh.Fingerprint(key.PublicKey()))
+	log.Info("carrying what the apiserver dials", "version", version, "nodes", len(config.Nodes),
+		"key", ssh.Fingerprint(key.PublicKey()))
 	notifyReady(ctx, log)
 	return group.Wait()
 }
@@ -83,6 +83,6 @@ func watchNodes(ctx context.Context, log *slog.Logger, account account, to *prox
 	defer end(nil)
 	client.unknown = func(err error) { end(unknownToken(err)) }
 	go func() { end(identity.keepFresh(ctx)) }()
-	client.tellNodes(ctx, func(nodes []proxy.Node) { to.SetNodes(nodes) })
-	return errors.Join(context.Cause(ctx))
+	client.tellNodes(ctx, to.SetNodes)
+	return context.Cause(ctx)
 }

@@ -17,7 +17,7 @@ import (
 
 // sshServer forwards to what is on this node.
 func sshServer(ctx context.Context, log *slog.Logger, file string) error {
-	config, key, err := readFiles(file, ssh.HostKeyCredential, ssh.ParseServerConfig)
+	config, key, err := readFiles(file, ssh.HostKeyName, ssh.ParseServerConfig)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func readFiles[T any](file, keyCredential string, parse func([]byte) (T, error))
 		return none, nil, err
 	}
 	keyFile := filepath.Join(os.Getenv("CREDENTIALS_DIRECTORY"), keyCredential)
-	if files.Key, err = os.ReadFile(keyFile); err != nil {
+	if files.Key, err = os.ReadFile(keyFile); err != nil { //nolint:gosec // systemd says where
 		return none, nil, err
 	}
 	config, key, err := parseFiles(files, parse)

@@ -159,7 +159,7 @@ func takeOver(w http.ResponseWriter, answer string) (*begun, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
+	early, _ := buffered.Peek(buffered.Reader.Buffered())
 	return &begun{Socket: socket, first: early}, nil
 }
 

@@ -32,7 +32,7 @@ func newMetrics() *metrics {
 	}
 	m := &metrics{
 		registry:  prometheus.NewRegistry(),
-		dials:     counter("dials_total", "What the apiserver dialled, by node and by how it went: ok, failed or timeout.", "node", "result"),
+		dials:     counter("dials_total", "What the apiserver dialled, by how it went: ok, failed or timeout.", "node", "result"),
 		failures:  counter("dial_failures_total", "Dials that failed, by why.", "node", "reason"),
 		bytes:     counter("bytes_total", "Bytes carried, to nodes and from them.", "node", "direction"),
 		connected: gauge("connected", "Whether a node is connected."),

@@ -94,7 +94,7 @@ func (p *pipe) Close() error {
 
 func (n *network) Dial(ctx context.Context, address netip.AddrPort) (net.Conn, error) {
 	n.mu.Lock()
-	real, there := n.to[address]
+	socket, there := n.to[address]
 	cut := n.cut[address]
 	n.dials[address]++
 	n.mu.Unlock()
@@ -105,7 +105,7 @@ func (n *network) Dial(ctx context.Context, address netip.AddrPort) (net.Conn, e
 	if !there {
 		return nil, fmt.Errorf("dial tcp %s: connect: connection refused", address)
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", real)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", socket)
 	if err != nil {
 		return nil, err
 	}
@@ -172,18 +172,17 @@ type node struct {
 
 // lab is a control plane with a proxy, and nodes.
 type lab struct {
-	t       *testing.T
-	net     *network
-	logs    *logs
-	log     *slog.Logger
-	key     cryptossh.Signer
-	nodes   []*node
-	config  ssh.ProxyConfig
-	proxy   *proxy.Proxy
-	limits  proxy.Limits
-	socket  string
-	stop    func()
-	targets []net.Listener
+	t      *testing.T
+	net    *network
+	logs   *logs
+	log    *slog.Logger
+	key    cryptossh.Signer
+	nodes  []*node
+	config ssh.ProxyConfig
+	proxy  *proxy.Proxy
+	limits proxy.Limits
+	socket string
+	stop   func()
 }
 
 func newKey(t testing.TB) cryptossh.Signer {
@@ -355,7 +354,7 @@ func (l *lab) connect(target string) (*net.UnixConn, error) {
 		return nil, err
 	}
 	reader := bufio.NewReader(conn)
-	response, err := http.ReadResponse(reader, nil)
+	response, err := http.ReadResponse(reader, nil) //nolint:bodyclose // what follows is no body
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("reading the answer: %w", err)

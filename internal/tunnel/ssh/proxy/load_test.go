@@ -69,7 +69,7 @@ func TestTwoHundredSessionsAndAGreatStreamDoNotMix(t *testing.T) {
 					close(begin) // all are open at once
 				}
 				<-begin
-				random := rand.New(rand.NewPCG(uint64(i), 7)) //nolint:gosec // content that can be told apart
+				random := rand.New(rand.NewPCG(uint64(i), 7))
 				for round := range rounds {
 					said := fmt.Appendf(nil, "session %d round %d ", i, round)
 					for range random.IntN(2000) {
@@ -125,7 +125,10 @@ func TestTwoHundredSessionsAndAGreatStreamDoNotMix(t *testing.T) {
 func TestReadersThatDoNotReadHoldNoMoreThanTheirWindows(t *testing.T) {
 	const stalled = 50
 	l := newLab(t, 1)
-	l.target("10.244.1.7:80", func(conn net.Conn) { _, _ = io.Copy(conn, rand.NewChaCha8([32]byte{})) })
+	l.target("10.244.1.7:80", func(conn net.Conn) {
+		_, _ = conn.Read(make([]byte, 1))
+		_, _ = io.Copy(conn, rand.NewChaCha8([32]byte{}))
+	})
 	l.target("10.244.1.7:81", says("a pod"))
 	l.start(1)
 	stop, most := watchHeap()
@@ -133,6 +136,8 @@ func TestReadersThatDoNotReadHoldNoMoreThanTheirWindows(t *testing.T) {
 		conn, err := l.connect("10.244.1.7:80")
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
+		_, err = conn.Write([]byte("?"))
+		require.NoError(t, err)
 	}
 	sent := func() float64 {
 		return metric(t, l.nodes[0].server.Handler(), "kubecomm_ssh_server_bytes_total", `direction="from_node"`)

@@ -70,13 +70,29 @@ func TestTheAnswerToAConnectIsItsHeadersAlone(t *testing.T) {
 	require.Equal(t, want, string(got))
 }
 
+func TestWhatSpeaksBeforeItIsSpokenToIsHeard(t *testing.T) {
+	l := newLab(t, 1)
+	l.target("10.244.1.7:80", func(conn net.Conn) { _, _ = io.WriteString(conn, "welcome") })
+	l.start(1)
+	conn, err := net.Dial("unix", l.socket)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = io.WriteString(conn, "CONNECT 10.244.1.7:80 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+	require.NoError(t, err)
+	got := make([]byte, len("HTTP/1.1 200 OK\r\n\r\nwelcome"))
+	_, err = io.ReadFull(conn, got)
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 200 OK\r\n\r\nwelcome", string(got))
+}
+
 func TestWhoHasSaidAllStillHearsTheAnswer(t *testing.T) {
 	l := newLab(t, 1)
 	l.target("10.244.1.7:80", func(conn net.Conn) { // answers only when it has heard the end
 		heard, _ := io.ReadAll(conn)
 		_, _ = conn.Write(append([]byte("heard "), heard...))
 	})
-	l.target("10.244.1.7:81", func(conn net.Conn) { // says all before it listens
+	l.target("10.244.1.7:81", func(conn net.Conn) { // says all, and then listens
+		_, _ = conn.Read(make([]byte, 1))
 		_, _ = io.WriteString(conn, "first")
 		_ = conn.(*net.TCPConn).CloseWrite()
 		heard, _ := io.ReadAll(conn)
@@ -93,6 +109,8 @@ func TestWhoHasSaidAllStillHearsTheAnswer(t *testing.T) {
 	require.Equal(t, "heard all", string(answer))
 
 	conn, err = l.connect("10.244.1.7:81")
+	require.NoError(t, err)
+	_, err = io.WriteString(conn, "?")
 	require.NoError(t, err)
 	answer, err = io.ReadAll(conn)
 	require.NoError(t, err)

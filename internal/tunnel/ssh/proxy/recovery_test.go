@@ -18,8 +18,8 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh/server"
 )
 
-// recovers returns how long it took until a target was reached again, of which each attempt may fail.
-func (l *lab) recovers(target, answer string) time.Duration {
+// recovers waits until a target is reached again, for which each attempt may fail, and tells how long that took.
+func (l *lab) recovers(target, answer string) {
 	l.t.Helper()
 	began := time.Now()
 	l.until(target+" to be reached", func() error {
@@ -29,9 +29,7 @@ func (l *lab) recovers(target, answer string) time.Duration {
 		}
 		return err
 	})
-	took := time.Since(began)
-	l.t.Logf("%s was reached again after %s", target, took.Round(time.Millisecond))
-	return took
+	l.t.Logf("%s was reached again after %s", target, time.Since(began).Round(time.Millisecond))
 }
 
 func TestAServerThatWasKilledServesAgain(t *testing.T) {

@@ -32,29 +32,31 @@ type connection struct {
 const authTries = 3
 
 func (s *Server) handshake(below *wire.Conn) (*connection, error) {
-	c := &connection{below: below, reason: badHandshake, open: wire.NewDrain()}
+	c := &connection{below: below, open: wire.NewDrain()}
 	rules := s.rules.Load()
 	config := &cryptossh.ServerConfig{
 		Config: wire.Config(), ServerVersion: wire.Version, MaxAuthTries: authTries,
 		PublicKeyAuthAlgorithms: []string{cryptossh.KeyAlgoED25519},
 		PublicKeyCallback: func(_ cryptossh.ConnMetadata, key cryptossh.PublicKey) (*cryptossh.Permissions, error) {
 			if rules.owner(key) == "" {
-				c.reason = unknownKey
 				return nil, fmt.Errorf("key %s is not authorized", ssh.Fingerprint(key))
 			}
 			return &cryptossh.Permissions{ExtraData: map[any]any{keyOf: key}}, nil
 		},
 	}
 	config.AddHostKey(rules.hostKey)
-	if err := below.SetDeadline(time.Now().Add(s.options.Limits.Handshake)); err != nil {
+	err := below.SetDeadline(time.Now().Add(s.options.Limits.Handshake))
+	if err != nil {
+		c.reason = badHandshake
 		return c, err
 	}
-	var err error
 	if c.conn, c.channels, c.requests, err = cryptossh.NewServerConn(below, config); err != nil {
-		return c, handshakeError(err)
+		c.reason, err = handshakeError(err)
+		return c, err
 	}
 	c.key, _ = c.conn.Permissions.ExtraData[keyOf].(cryptossh.PublicKey)
 	c.owner = rules.owner(c.key)
+	c.reason = badHandshake // if there is still one
 	return c, below.SetDeadline(time.Time{})
 }
 
@@ -64,10 +66,10 @@ type permission int
 const keyOf permission = 0
 
 // handshakeError says which keys weren't known, where that is why.
-func handshakeError(err error) error {
+func handshakeError(err error) (string, error) {
 	failed, ok := errors.AsType[*cryptossh.ServerAuthError](err)
 	if !ok {
-		return fmt.Errorf("the handshake failed: %w", err)
+		return badHandshake, fmt.Errorf("the handshake failed: %w", err)
 	}
 	var reasons []string
 	for _, each := range failed.Errors {
@@ -76,9 +78,9 @@ func handshakeError(err error) error {
 		}
 	}
 	if len(reasons) == 0 {
-		return errors.New("no key was shown")
+		return badHandshake, errors.New("no key was shown")
 	}
-	return errors.New(strings.Join(reasons, "; "))
+	return unknownKey, errors.New(strings.Join(reasons, "; "))
 }
 
 // retire lets what is open end, and nothing else begin.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -107,7 +108,7 @@ func (l *lab) client(change func(*cryptossh.ClientConfig)) (*cryptossh.Client, e
 func (l *lab) refusals(reason string) string {
 	l.t.Helper()
 	answer := httptest.NewRecorder()
-	l.server.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	l.server.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for line := range strings.Lines(answer.Body.String()) {
 		if count, found := strings.CutPrefix(strings.TrimSpace(line), fmt.Sprintf("kubecomm_ssh_server_refused_total{reason=%q} ", reason)); found {
 			return count
@@ -362,7 +363,7 @@ func TestAServerTellsHowItIs(t *testing.T) {
 	})
 	require.Equal(t, want, l.server.Status())
 	answer := httptest.NewRecorder()
-	l.server.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/healthz", nil))
+	l.server.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/healthz", nil))
 	require.Equal(t, 200, answer.Code)
 	require.Contains(t, answer.Body.String(), want.HostKey)
 }
