@@ -89,6 +89,7 @@ func explained(node string, err error) error {
 
 func reasonOf(ctx context.Context, err error) string {
 	answer, answered := errors.AsType[*cryptossh.OpenChannelError](err)
+	_, gone := errors.AsType[*GoneError](err)
 	_, unpinned := errors.AsType[*NotPinnedError](err)
 	_, other := errors.AsType[*HostKeyError](err)
 	switch {
@@ -100,6 +101,8 @@ func reasonOf(ctx context.Context, err error) string {
 		return tooMany
 	case answered:
 		return refused
+	case gone:
+		return noRoute
 	case unpinned:
 		return notPinned
 	case other:
@@ -119,7 +122,7 @@ func (p *Proxy) enter(ctx context.Context, target route.Target) (*link, error) {
 		peer := p.peers[target.Node]
 		p.mu.Unlock()
 		if peer == nil {
-			return nil, fmt.Errorf("%w: node %s no longer exists", route.ErrNowhere, target.Node)
+			return nil, &GoneError{target.Node}
 		}
 		return peer.enter(ctx)
 	}

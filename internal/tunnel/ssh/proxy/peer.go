@@ -61,6 +61,20 @@ func (e *HostKeyError) Error() string {
 	return fmt.Sprintf("node %s shows host key %s, where %s is pinned", e.Node, ssh.Fingerprint(e.Seen), ssh.Fingerprints(e.Pinned))
 }
 
+// GoneError is why a node isn't reached that was deleted.
+type GoneError struct{ Node string }
+
+func (e *GoneError) Error() string { return fmt.Sprintf("node %s no longer exists", e.Node) }
+
+// leave ends the connection, and the waiting for one.
+func (p *peer) leave(why error) {
+	p.mu.Lock()
+	p.problem = why
+	p.mu.Unlock()
+	p.stop(why)
+	p.changed.fire()
+}
+
 // aim says how the node is reached from now on.
 func (p *peer) aim(target target) {
 	p.mu.Lock()
@@ -187,7 +201,10 @@ func (p *peer) use(ctx context.Context, next *link) {
 func (p *peer) gone(ended *link, why error) {
 	p.mu.Lock()
 	if p.current == ended {
-		p.current, p.problem = nil, fmt.Errorf("node %s is not connected: %w", p.name, why)
+		p.current = nil
+		if !hopeless(p.problem) {
+			p.problem = fmt.Errorf("node %s is not connected: %w", p.name, why)
+		}
 		p.metrics.connected.Set(0)
 		p.flapped.Store(time.Since(ended.since) < p.proxy.limits.Most)
 		p.log.Warn("disconnected", "because", why)
@@ -201,7 +218,7 @@ func (p *peer) gone(ended *link, why error) {
 func (p *peer) failed(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.target.pins) > 0 {
+	if _, gone := errors.AsType[*GoneError](p.problem); !gone && len(p.target.pins) > 0 {
 		p.problem = err
 	}
 	if text := err.Error(); text != p.told {
@@ -235,11 +252,12 @@ func (p *peer) enter(ctx context.Context) (*link, error) {
 	}
 }
 
-// hopeless are problems that only an apply mends.
+// hopeless are problems that no waiting mends.
 func hopeless(problem error) bool {
+	_, gone := errors.AsType[*GoneError](problem)
 	_, unpinned := errors.AsType[*NotPinnedError](problem)
 	_, other := errors.AsType[*HostKeyError](problem)
-	return unpinned || other
+	return gone || unpinned || other
 }
 
 func (p *peer) tryEnter() (*link, error) {

@@ -4,7 +4,6 @@ package proxy
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -174,7 +173,7 @@ func (p *Proxy) settle() {
 		p.peers[node.Name].aim(target)
 	}
 	for name, peer := range gone {
-		peer.stop(fmt.Errorf("node %s no longer exists", name))
+		peer.leave(&GoneError{name})
 		delete(p.peers, name)
 		p.metrics.forget(name)
 	}

@@ -176,6 +176,27 @@ func TestWhatTheAPITellsOfNodesCounts(t *testing.T) {
 	l.reaches("10.244.1.9:80", "a pod")
 }
 
+func TestWhoWaitsForANodeStopsWhenItIsDeleted(t *testing.T) {
+	l := newLab(t, 2)
+	l.nodes[1].kill()
+	l.start(1)
+	asked := make(chan error, 1)
+	go func() {
+		_, err := l.ask("172.18.0.4:10250")
+		asked <- err
+	}()
+	began := l.net.dialled(l.nodes[1].at())
+	l.until("another attempt", func() error {
+		if l.net.dialled(l.nodes[1].at()) < began+2 {
+			return io.ErrNoProgress
+		}
+		return nil
+	})
+	require.Empty(t, asked, "it waits")
+	l.proxy.SetNodes([]proxy.Node{l.nodes[0].told()})
+	require.EqualError(t, <-asked, "502 node worker2 no longer exists")
+}
+
 func TestANodeThatJoinedIsReachedOnceItsHostKeyIsPinned(t *testing.T) {
 	l := newLab(t, 1)
 	l.start(1)
