@@ -46,13 +46,13 @@ type servingModel struct {
 }
 
 type hardenedNodeModel struct {
-	Role             types.String `tfsdk:"role"`
-	Addresses        types.List   `tfsdk:"addresses"`
-	VerifiesKubelets types.Bool   `tfsdk:"verifies_kubelets"`
-	Certificate      types.Object `tfsdk:"kubelet_serving_certificate"`
-	Client           types.Object `tfsdk:"kubelet_client_certificate"`
-	Approver         types.Object `tfsdk:"kubelet_serving_approver"`
-	TunnelServer     types.Object `tfsdk:"konnectivity_server"`
+	Role               types.String `tfsdk:"role"`
+	Addresses          types.List   `tfsdk:"addresses"`
+	VerifiesKubelets   types.Bool   `tfsdk:"verifies_kubelets"`
+	Certificate        types.Object `tfsdk:"kubelet_serving_certificate"`
+	Client             types.Object `tfsdk:"kubelet_client_certificate"`
+	Approver           types.Object `tfsdk:"kubelet_serving_approver"`
+	KonnectivityServer types.Object `tfsdk:"konnectivity_server"`
 }
 
 type certificateModel struct {
@@ -88,7 +88,7 @@ var (
 		"kubelet_serving_certificate": types.ObjectType{AttrTypes: certificateAttributes},
 		"kubelet_client_certificate":  types.ObjectType{AttrTypes: clientAttributes},
 		"kubelet_serving_approver":    types.ObjectType{AttrTypes: approverAttributes},
-		"konnectivity_server":         types.ObjectType{AttrTypes: tunnelServerAttributes},
+		"konnectivity_server":         types.ObjectType{AttrTypes: konnectivityServerAttributes},
 	}
 	hardenedNodesType = types.ObjectType{AttrTypes: hardenedNodeAttributes}
 )
@@ -267,13 +267,13 @@ func newHardenedNodeModel(observed apply.Observation, node apply.NodeObservation
 		addresses[i] = types.StringValue(address.String())
 	}
 	model := hardenedNodeModel{
-		Role:             types.StringValue(string(node.Role)),
-		Addresses:        types.ListValueMust(types.StringType, addresses),
-		VerifiesKubelets: types.BoolNull(),
-		Certificate:      newCertificateModel(node.Serving).object(),
-		Client:           types.ObjectNull(clientAttributes),
-		Approver:         newApproverModel(node.Approver, observed.ApproverAccess).object(),
-		TunnelServer:     newTunnelServer(observed, node),
+		Role:               types.StringValue(string(node.Role)),
+		Addresses:          types.ListValueMust(types.StringType, addresses),
+		VerifiesKubelets:   types.BoolNull(),
+		Certificate:        newCertificateModel(node.Serving).object(),
+		Client:             types.ObjectNull(clientAttributes),
+		Approver:           newApproverModel(node.Approver, observed.ApproverAccess).object(),
+		KonnectivityServer: newKonnectivityServer(observed, node),
 	}
 	if node.APIServer != nil {
 		model.Client = newClientModel(observed, node.APIServer).object()

@@ -138,7 +138,7 @@ func (m *hardeningModel) expect(
 			model.Certificate = types.ObjectUnknown(certificateAttributes)
 		}
 		model.Client = clientAfter(model.Client, observed, steps)
-		model.TunnelServer = tunnelServerAfter(model.TunnelServer, node.Name, steps)
+		model.KonnectivityServer = konnectivityServerAfter(model.KonnectivityServer, node.Name, steps)
 		model.Approver = approverAfter(model.Approver, node.Name, steps)
 		nodes[node.Name] = model
 	}

@@ -184,7 +184,7 @@ func hardenedNodesSchema() schema.Attribute {
 				},
 				"kubelet_client_certificate": clientSchema(),
 				"kubelet_serving_approver":   approverSchema(),
-				"konnectivity_server":        tunnelServerSchema(),
+				"konnectivity_server":        konnectivityServerSchema(),
 				"kubelet_serving_certificate": schema.SingleNestedAttribute{
 					MarkdownDescription: "The certificate that the node's kubelet serves, as a TLS client saw it.",
 					Computed:            true,

@@ -44,7 +44,7 @@ var (
 	tunnelAttributes = withManaged(tunnelGroup, map[string]attr.Type{
 		konnectivityAttribute: types.ObjectType{AttrTypes: konnectivityAttributes},
 	})
-	tunnelServerAttributes = map[string]attr.Type{
+	konnectivityServerAttributes = map[string]attr.Type{
 		"ready_agents": types.Int64Type, "agents": textsType, "not_after": types.StringType, "problem": types.StringType,
 	}
 	konnectivityPath = path.Root(tunnelGroup).AtName(konnectivityAttribute)
@@ -79,7 +79,7 @@ func tunnelSchema() schema.Attribute {
 	}
 }
 
-func tunnelServerSchema() schema.Attribute {
+func konnectivityServerSchema() schema.Attribute {
 	return schema.SingleNestedAttribute{
 		MarkdownDescription: "The tunnel's server on this node. Null on workers, and where there is none.",
 		Computed:            true,
@@ -211,10 +211,10 @@ func observedKonnectivity(declared types.Object, observed apply.Observation) typ
 	return types.ObjectValueMust(konnectivityAttributes, values)
 }
 
-func newTunnelServer(observed apply.Observation, node apply.NodeObservation) types.Object {
-	found := node.TunnelServer
+func newKonnectivityServer(observed apply.Observation, node apply.NodeObservation) types.Object {
+	found := node.KonnectivityServer
 	if node.APIServer == nil || !found.Present {
-		return types.ObjectNull(tunnelServerAttributes)
+		return types.ObjectNull(konnectivityServerAttributes)
 	}
 	agents := observed.AgentsOf(node.Name)
 	values := map[string]attr.Value{
@@ -224,19 +224,19 @@ func newTunnelServer(observed apply.Observation, node apply.NodeObservation) typ
 	if found.Serving != nil {
 		values["not_after"] = types.StringValue(found.Serving.NotAfter.Format(time.RFC3339))
 	}
-	if problem := observed.TunnelProblem(node); problem != "" {
+	if problem := observed.KonnectivityProblem(node); problem != "" {
 		values["problem"] = types.StringValue(problem)
 	}
-	return types.ObjectValueMust(tunnelServerAttributes, values)
+	return types.ObjectValueMust(konnectivityServerAttributes, values)
 }
 
-// tunnelServerAfter is how it will be after the steps.
-func tunnelServerAfter(now types.Object, node string, steps []apply.Step) types.Object {
+// konnectivityServerAfter is how it will be after the steps.
+func konnectivityServerAfter(now types.Object, node string, steps []apply.Step) types.Object {
 	switch {
-	case contains(steps, apply.RemoveTunnelServer, node):
-		return types.ObjectNull(tunnelServerAttributes)
-	case contains(steps, apply.InstallTunnelServer, node), contains(steps, apply.RunTunnelAgents, "") && !now.IsNull():
-		return types.ObjectUnknown(tunnelServerAttributes)
+	case contains(steps, apply.RemoveKonnectivityServer, node):
+		return types.ObjectNull(konnectivityServerAttributes)
+	case contains(steps, apply.InstallKonnectivityServer, node), contains(steps, apply.RunKonnectivityAgents, "") && !now.IsNull():
+		return types.ObjectUnknown(konnectivityServerAttributes)
 	}
 	return now
 }

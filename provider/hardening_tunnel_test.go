@@ -111,10 +111,10 @@ func TestWhatRunsOtherwiseThanDeclaredShowsOnItsOwnAttribute(t *testing.T) {
 	manifest, err := konnectivity.ServerManifest(running, "dev-control-plane")
 	require.NoError(t, err)
 	observed := apply.Observation{
-		Nodes: []apply.NodeObservation{{TunnelServer: apply.TunnelServerObservation{Files: map[string]cluster.File{
+		Nodes: []apply.NodeObservation{{KonnectivityServer: apply.KonnectivityServerObservation{Files: map[string]cluster.File{
 			konnectivity.Manifest: {Data: manifest},
 		}}}},
-		Tunnel: apply.TunnelObservation{Found: konnectivity.Objects(running, nil, 1)},
+		Konnectivity: apply.KonnectivityObservation{Found: konnectivity.Objects(running, nil, 1)},
 	}
 	declared := func(set map[string]attr.Value) types.Object {
 		return attribute[types.Object](tunnelling(text("konnectivity"), set).Tunnel, konnectivityAttribute)
@@ -138,27 +138,27 @@ func TestWhatRunsOtherwiseThanDeclaredShowsOnItsOwnAttribute(t *testing.T) {
 func TestATunnelsServerTellsItsAgents(t *testing.T) {
 	node := apply.NodeObservation{
 		Name: "dev-control-plane", Role: cluster.ControlPlane, APIServer: &apply.APIServerObservation{},
-		TunnelServer: apply.TunnelServerObservation{Present: true},
+		KonnectivityServer: apply.KonnectivityServerObservation{Present: true},
 	}
 	observed := apply.Observation{
 		Nodes: []apply.NodeObservation{node, {Name: "dev-worker", Role: cluster.Worker}},
-		Tunnel: apply.TunnelObservation{Known: true, Connected: map[string][]string{
+		Konnectivity: apply.KonnectivityObservation{Known: true, Connected: map[string][]string{
 			"to-dev-control-plane": {"dev-worker", "dev-control-plane"},
 		}},
 	}
-	found := newTunnelServer(observed, node)
+	found := newKonnectivityServer(observed, node)
 	require.Equal(t, types.Int64Value(2), found.Attributes()["ready_agents"])
 	require.Equal(t, list(text("dev-control-plane"), text("dev-worker")), found.Attributes()["agents"])
 	require.True(t, found.Attributes()["problem"].IsNull())
-	require.True(t, newTunnelServer(observed, observed.Nodes[1]).IsNull(), "a worker has none")
+	require.True(t, newKonnectivityServer(observed, observed.Nodes[1]).IsNull(), "a worker has none")
 
-	observed.Tunnel.Connected["to-dev-control-plane"] = []string{"dev-control-plane"}
-	found = newTunnelServer(observed, node)
+	observed.Konnectivity.Connected["to-dev-control-plane"] = []string{"dev-control-plane"}
+	found = newKonnectivityServer(observed, node)
 	require.Equal(t, text("no agent of dev-worker is connected to the server of node dev-control-plane"), found.Attributes()["problem"])
 
 	step := func(kind apply.Kind) []apply.Step { return []apply.Step{{Kind: kind, Node: node.Name}} }
-	require.True(t, tunnelServerAfter(found, node.Name, step(apply.RemoveTunnelServer)).IsNull())
-	require.True(t, tunnelServerAfter(found, node.Name, step(apply.InstallTunnelServer)).IsUnknown())
-	require.True(t, tunnelServerAfter(found, node.Name, step(apply.RunTunnelAgents)).IsUnknown())
-	require.Equal(t, found, tunnelServerAfter(found, node.Name, nil))
+	require.True(t, konnectivityServerAfter(found, node.Name, step(apply.RemoveKonnectivityServer)).IsNull())
+	require.True(t, konnectivityServerAfter(found, node.Name, step(apply.InstallKonnectivityServer)).IsUnknown())
+	require.True(t, konnectivityServerAfter(found, node.Name, step(apply.RunKonnectivityAgents)).IsUnknown())
+	require.Equal(t, found, konnectivityServerAfter(found, node.Name, nil))
 }

@@ -26,7 +26,7 @@ type Observation struct {
 	Policy *access.Policy // what the API's RBAC says; nil if it could not be asked
 	// ApproverAccess is what those may do who approve what kubelets request.
 	ApproverAccess ApproverAccess
-	Tunnel         TunnelObservation
+	Konnectivity   KonnectivityObservation
 	// Admin is the client certificate of the cluster's administrator; nil if there is none, or it can't be read.
 	Admin *x509.Certificate
 }
@@ -54,8 +54,8 @@ type NodeObservation struct {
 	Kubeconfigs []findings.Kubeconfig
 	// Approver is who approves what kubelets request; of control planes only.
 	Approver ApproverObservation
-	// TunnelServer is the server of a tunnel; of control planes only.
-	TunnelServer TunnelServerObservation
+	// KonnectivityServer is the server of Konnectivity; of control planes only.
+	KonnectivityServer KonnectivityServerObservation
 }
 
 // component returns how a component is on the node; nil if it isn't there.

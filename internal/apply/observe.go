@@ -92,7 +92,10 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 		})
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
 		group.Go(func() (err error) { observed.Approver, err = observeApprover(groupCtx, target, node); return err })
-		group.Go(func() (err error) { observed.TunnelServer, err = observeTunnelServer(groupCtx, node); return err })
+		group.Go(func() (err error) {
+			observed.KonnectivityServer, err = observeKonnectivityServer(groupCtx, node)
+			return err
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return Observation{}, fmt.Errorf("observing cluster %s: %w", target.Name, err)
@@ -142,7 +145,7 @@ func observeAPI(ctx context.Context, target Target, observation *Observation) er
 			}
 			observation.Policy = observePolicy(ctx, client)
 			observation.ApproverAccess = observeApproverAccess(ctx, client)
-			observation.Tunnel = observeTunnel(ctx, client, target)
+			observation.Konnectivity = observeKonnectivity(ctx, client, target)
 			return nil
 		})
 		if err == nil {

@@ -45,10 +45,10 @@ func Plan(observed Observation, want settings.Settings) []Step {
 	if !kubeletsLast {
 		steps = append(steps, planKubelets(observed, want, issuerProblem)...)
 	}
-	steps = append(steps, planTunnel(observed, want)...)
+	steps = append(steps, planKonnectivity(observed, want)...)
 	components(func(component settings.Component) bool { return !asks || !signs(component) })
 	if want.Tunnel.Mode != settings.Konnectivity {
-		steps = append(steps, planRemoveTunnel(observed, "no tunnel is declared any more")...)
+		steps = append(steps, planRemoveKonnectivity(observed, "no tunnel is declared any more")...)
 	}
 	if asks {
 		steps = append(steps, planTokens(observed, want)...)
@@ -234,7 +234,7 @@ func PlanRestore(observed Observation) []Step {
 	steps = append(steps, planUnbind(observed, nil,
 		func(c KubeletClientObservation) *x509.Certificate { return c.afterRestore(observed.Time) }, reason)...)
 	steps = append(steps, planRemoveApprover(observed, reason)...)
-	steps = append(steps, planRemoveTunnel(observed, reason)...)
+	steps = append(steps, planRemoveKonnectivity(observed, reason)...)
 	for _, kind := range []Kind{RestoreServing, RemoveFiles} {
 		for _, node := range observed.Nodes {
 			steps = append(steps, Step{kind, node.Name, reason})

@@ -37,11 +37,11 @@ const (
 	ReplaceScheduler         Kind = "replace the kube-scheduler"
 	ReplaceEtcd              Kind = "replace etcd"
 
-	LoadTunnelImages    Kind = "load the images of the tunnel"
-	InstallTunnelServer Kind = "install the tunnel's server"
-	RunTunnelAgents     Kind = "run the tunnel's agents on every node"
-	RemoveTunnelAgents  Kind = "remove the tunnel's agents"
-	RemoveTunnelServer  Kind = "remove the tunnel's server"
+	LoadKonnectivityImages    Kind = "load the images of Konnectivity"
+	InstallKonnectivityServer Kind = "install the server of Konnectivity"
+	RunKonnectivityAgents     Kind = "run the agents of Konnectivity on every node"
+	RemoveKonnectivityAgents  Kind = "remove the agents of Konnectivity"
+	RemoveKonnectivityServer  Kind = "remove the server of Konnectivity"
 
 	UnbindKubeletClient Kind = "remove kubecomm's binding of the apiservers' identity at kubelets"
 
@@ -171,26 +171,26 @@ var kinds = map[Kind]traits{
 	ReplaceControllerManager: replacement(settings.ControllerManager),
 	ReplaceScheduler:         replacement(settings.Scheduler),
 	ReplaceEtcd:              replacement(settings.Etcd),
-	LoadTunnelImages: {
+	LoadKonnectivityImages: {
 		effect: FilesOnly, verified: "the node's container runtime has them", undone: "they stay, and nothing runs with them",
-		parallel: sideBySide, work: func(j job) work { return &loadTunnelImagesWork{job: j} },
+		parallel: sideBySide, work: func(j job) work { return &loadKonnectivityImagesWork{job: j} },
 	},
-	InstallTunnelServer: {
+	InstallKonnectivityServer: {
 		effect: Pods, verified: "it says that it is healthy", undone: "it is as it was before",
-		parallel: sideBySide, work: func(j job) work { return &installTunnelServerWork{job: j} },
+		parallel: sideBySide, work: func(j job) work { return &installKonnectivityServerWork{job: j} },
 	},
-	RunTunnelAgents: {
+	RunKonnectivityAgents: {
 		effect: Pods, verified: "agents of every node say that they are connected to every server",
 		undone:   "the objects are as they were before",
-		parallel: oneByOne, work: func(j job) work { return &runTunnelAgentsWork{tunnelObjectsWork: tunnelObjectsWork{job: j}} },
+		parallel: oneByOne, work: func(j job) work { return &runKonnectivityAgentsWork{tunnelObjectsWork: tunnelObjectsWork{job: j}} },
 	},
-	RemoveTunnelAgents: {
+	RemoveKonnectivityAgents: {
 		effect: Object, verified: "no apiserver uses them", undone: "the objects are created again",
-		parallel: oneByOne, work: func(j job) work { return &removeTunnelAgentsWork{tunnelObjectsWork{job: j}} },
+		parallel: oneByOne, work: func(j job) work { return &removeKonnectivityAgentsWork{tunnelObjectsWork{job: j}} },
 	},
-	RemoveTunnelServer: {
+	RemoveKonnectivityServer: {
 		effect: FilesOnly, verified: "no apiserver uses it", undone: "it is installed again",
-		parallel: sideBySide, work: func(j job) work { return &removeTunnelServerWork{job: j} },
+		parallel: sideBySide, work: func(j job) work { return &removeKonnectivityServerWork{job: j} },
 	},
 	RestoreServing: {
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the issued one",

@@ -80,7 +80,7 @@ func declarations(images string) []declaration {
 			apply.DisallowApprover,
 		}},
 		{name: "a tunnel", want: tunnelled(images), own: []apply.Kind{
-			apply.LoadTunnelImages, apply.InstallTunnelServer, apply.RunTunnelAgents, apply.RemoveTunnelAgents, apply.RemoveTunnelServer,
+			apply.LoadKonnectivityImages, apply.InstallKonnectivityServer, apply.RunKonnectivityAgents, apply.RemoveKonnectivityAgents, apply.RemoveKonnectivityServer,
 		}},
 	}
 }

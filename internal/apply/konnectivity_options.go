@@ -6,7 +6,7 @@ import "github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnecti
 // false if none has another, or none was found.
 func (o Observation) OtherServer(of func(konnectivity.Options) string, want string) (string, bool) {
 	for _, node := range o.Nodes {
-		manifest, there := node.TunnelServer.Files[konnectivity.Manifest]
+		manifest, there := node.KonnectivityServer.Files[konnectivity.Manifest]
 		if !there {
 			continue
 		}
@@ -20,7 +20,7 @@ func (o Observation) OtherServer(of func(konnectivity.Options) string, want stri
 
 // OtherAgents does the same with agents.
 func (o Observation) OtherAgents(of func(konnectivity.Options) string, want string) (string, bool) {
-	for _, set := range o.Tunnel.Found.DaemonSets {
+	for _, set := range o.Konnectivity.Found.DaemonSets {
 		if found, ok := konnectivity.ReadAgents(set); ok && of(found) != want {
 			return of(found), true
 		}

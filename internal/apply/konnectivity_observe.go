@@ -22,8 +22,8 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
 )
 
-// TunnelObservation is what the API has of a tunnel.
-type TunnelObservation struct {
+// KonnectivityObservation is what the API has of a tunnel.
+type KonnectivityObservation struct {
 	Known bool                 // whether the API could be asked
 	Found konnectivity.Cluster // what of it is there; nil where nothing is
 	// Connected are the nodes whose agents say that they are connected to a server, by the name of the container that is for it.
@@ -31,12 +31,12 @@ type TunnelObservation struct {
 }
 
 // Present reports whether there is anything of kubecomm's.
-func (t TunnelObservation) Present() bool {
+func (t KonnectivityObservation) Present() bool {
 	return slices.ContainsFunc(t.objects(), oursByLabel)
 }
 
 // foreign names something that has the name of a part of the tunnel, and isn't kubecomm's; empty if nothing has.
-func (t TunnelObservation) foreign() string {
+func (t KonnectivityObservation) foreign() string {
 	for _, object := range t.objects() {
 		if !oursByLabel(object) {
 			return fmt.Sprintf("%T %s", object, object.GetName())[len("*v1."):]
@@ -45,7 +45,7 @@ func (t TunnelObservation) foreign() string {
 	return ""
 }
 
-func (t TunnelObservation) objects() []metav1.Object {
+func (t KonnectivityObservation) objects() []metav1.Object {
 	var found []metav1.Object
 	if t.Found.Account != nil {
 		found = append(found, t.Found.Account)
@@ -76,15 +76,15 @@ func appendFound[T any, P interface {
 	return found
 }
 
-// observeTunnel leaves it open if the API doesn't tell, which is no reason not to look at the rest.
-func observeTunnel(ctx context.Context, client apiClient, target Target) TunnelObservation {
-	var found TunnelObservation
+// observeKonnectivity leaves it open if the API doesn't tell, which is no reason not to look at the rest.
+func observeKonnectivity(ctx context.Context, client apiClient, target Target) KonnectivityObservation {
+	var found KonnectivityObservation
 	var err error
-	if found.Found, err = findTunnel(ctx, client); err != nil {
-		return TunnelObservation{}
+	if found.Found, err = findKonnectivity(ctx, client); err != nil {
+		return KonnectivityObservation{}
 	}
 	if found.Connected, err = connectedAgents(ctx, client, target); err != nil {
-		return TunnelObservation{}
+		return KonnectivityObservation{}
 	}
 	found.Known = true
 	return found
@@ -103,9 +103,9 @@ func readMinor(client apiClient) (uint, error) {
 	return uint(minor), nil
 }
 
-// findTunnel reads what there is under the names of a tunnel's objects.
-func findTunnel(ctx context.Context, client apiClient) (konnectivity.Cluster, error) {
-	names := allTunnelObjects()
+// findKonnectivity reads what there is under the names of a tunnel's objects.
+func findKonnectivity(ctx context.Context, client apiClient) (konnectivity.Cluster, error) {
+	names := allKonnectivityObjects()
 	var found konnectivity.Cluster
 	core, as := client.CoreV1(), metav1.GetOptions{}
 	var problems [7]error
@@ -202,8 +202,8 @@ func agentPods(ctx context.Context, client apiClient) ([]corev1.Pod, error) {
 	return pods.Items, nil
 }
 
-// TunnelServerObservation is how a control plane's server was found.
-type TunnelServerObservation struct {
+// KonnectivityServerObservation is how a control plane's server was found.
+type KonnectivityServerObservation struct {
 	Present bool
 	Files   map[string]cluster.File // those that hold no key
 	Keys    map[string]string       // the permissions of those that do
@@ -213,11 +213,11 @@ type TunnelServerObservation struct {
 	Problem error // why it doesn't work; nil if it says that it is healthy
 }
 
-func tunnelKeys() []string {
+func konnectivityKeys() []string {
 	return []string{konnectivity.CAKey, konnectivity.ServingKey, konnectivity.ClientKey}
 }
 
-func tunnelPublic() []string {
+func konnectivityPublic() []string {
 	return []string{
 		konnectivity.CACert, konnectivity.ServingCert, konnectivity.ClientCert, konnectivity.ClusterCA, konnectivity.Kubeconfig,
 		konnectivity.Manifest,
@@ -227,13 +227,13 @@ func tunnelPublic() []string {
 // permissionsScript prints the permissions of those of the files that there are and aren't empty. Keys stay on the node.
 const permissionsScript = `for file; do [ ! -s "$file" ] || stat -L -c '%a %n' -- "$file"; done`
 
-func observeTunnelServer(ctx context.Context, node Node) (TunnelServerObservation, error) {
-	files, err := node.ReadFiles(ctx, tunnelPublic()...)
+func observeKonnectivityServer(ctx context.Context, node Node) (KonnectivityServerObservation, error) {
+	files, err := node.ReadFiles(ctx, konnectivityPublic()...)
 	if err != nil || len(files) == 0 {
-		return TunnelServerObservation{}, err
+		return KonnectivityServerObservation{}, err
 	}
-	found := TunnelServerObservation{Present: true, Files: files, Keys: map[string]string{}}
-	output, err := node.Run(ctx, cluster.Command{Args: append([]string{"sh", "-c", permissionsScript, "sh"}, tunnelKeys()...)})
+	found := KonnectivityServerObservation{Present: true, Files: files, Keys: map[string]string{}}
+	output, err := node.Run(ctx, cluster.Command{Args: append([]string{"sh", "-c", permissionsScript, "sh"}, konnectivityKeys()...)})
 	if err != nil {
 		return found, fmt.Errorf("looking at the keys of %s on node %s: %w", konnectivity.ServerName, node.Name(), err)
 	}
@@ -248,7 +248,7 @@ func observeTunnelServer(ctx context.Context, node Node) (TunnelServerObservatio
 		found.Problem = fs.ErrNotExist
 		return found, nil
 	}
-	found.Problem = askTunnelServer(ctx, node)
+	found.Problem = askKonnectivityServer(ctx, node)
 	return found, nil
 }
 
@@ -261,8 +261,8 @@ func certificateIn(file cluster.File) *x509.Certificate {
 	return certificates[0]
 }
 
-// askTunnelServer asks a server how it is.
-func askTunnelServer(ctx context.Context, node Node) error {
+// askKonnectivityServer asks a server how it is.
+func askKonnectivityServer(ctx context.Context, node Node) error {
 	if _, err := askLoopback(ctx, node, konnectivity.HealthPort, "/healthz"); err != nil {
 		return fmt.Errorf("%s on node %s: %w", konnectivity.ServerName, node.Name(), err)
 	}

@@ -110,8 +110,8 @@ func differentNamed[T any, P interface {
 	return ""
 }
 
-// tunnelObjects are what a tunnel has in the API, in the order in which it is made.
-func tunnelObjects(want konnectivity.Cluster) []ownObject {
+// konnectivityObjects are what a tunnel has in the API, in the order in which it is made.
+func konnectivityObjects(want konnectivity.Cluster) []ownObject {
 	objects := []ownObject{
 		own("ServiceAccount", want.Account, func(a *corev1.ServiceAccount) *metav1.ObjectMeta { return &a.ObjectMeta }, sameAccount,
 			func(c apiClient) objectClient[corev1.ServiceAccount] {
@@ -145,8 +145,8 @@ func leaseObjects(want konnectivity.Cluster) []ownObject {
 	return objects
 }
 
-// allTunnelObjects are those that any declaration may make.
-func allTunnelObjects() konnectivity.Cluster {
+// allKonnectivityObjects are those that any declaration may make.
+func allKonnectivityObjects() konnectivity.Cluster {
 	return konnectivity.Objects(konnectivity.Options{ServerCount: konnectivity.Leases}, nil, 0)
 }
 

@@ -19,22 +19,22 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
-// tunnelServerLimit is how long a server may take from its manifest's appearance until it is healthy: its image may have to
+// konnectivityServerLimit is how long a server may take from its manifest's appearance until it is healthy: its image may have to
 // be pulled.
-const tunnelServerLimit = 5 * time.Minute
+const konnectivityServerLimit = 5 * time.Minute
 
-// tunnelCertificateLifetime is how long a server's serving certificate is valid: as long as what kubeadm has signed.
-const tunnelCertificateLifetime = 365 * 24 * time.Hour
+// konnectivityCertificateLifetime is how long a server's serving certificate is valid: as long as what kubeadm has signed.
+const konnectivityCertificateLifetime = 365 * 24 * time.Hour
 
-// installTunnelServerWork puts a server on a control plane, or gives one that is there what it lacks.
-type installTunnelServerWork struct {
+// installKonnectivityServerWork puts a server on a control plane, or gives one that is there what it lacks.
+type installKonnectivityServerWork struct {
 	job
-	found   TunnelServerObservation
+	found   KonnectivityServerObservation
 	files   map[string]cluster.File // that are to be written
 	started bool                    // the manifest is another than before
 }
 
-func (w *installTunnelServerWork) phases() []phase {
+func (w *installKonnectivityServerWork) phases() []phase {
 	return []phase{
 		{"keep what is there", w.keep},
 		{"issue its serving certificate", w.issue},
@@ -45,8 +45,8 @@ func (w *installTunnelServerWork) phases() []phase {
 	}
 }
 
-func (w *installTunnelServerWork) keep(ctx context.Context) (err error) {
-	if w.found, err = observeTunnelServer(ctx, w.node); err != nil {
+func (w *installKonnectivityServerWork) keep(ctx context.Context) (err error) {
+	if w.found, err = observeKonnectivityServer(ctx, w.node); err != nil {
 		return err
 	}
 	w.files = map[string]cluster.File{}
@@ -55,7 +55,7 @@ func (w *installTunnelServerWork) keep(ctx context.Context) (err error) {
 
 // issue keeps a CA that is good, so that agents go on trusting it. It is this control plane's alone: what is stolen on one
 // forges no other's server, and no key moves from one to another.
-func (w *installTunnelServerWork) issue(ctx context.Context) error {
+func (w *installKonnectivityServerWork) issue(ctx context.Context) error {
 	now := w.options.Now()
 	if w.found.caProblem(now) == "" && w.found.servingProblem(w.node.Name(), w.node.Addresses(), now) == "" {
 		return nil
@@ -65,7 +65,7 @@ func (w *installTunnelServerWork) issue(ctx context.Context) error {
 		return err
 	}
 	issued, err := ca.IssueServer(konnectivity.ServerName, []string{konnectivity.ServingName}, pki.ServingRequest{
-		Node: w.node.Name(), Addresses: w.node.Addresses(), Lifetime: tunnelCertificateLifetime, Now: now,
+		Node: w.node.Name(), Addresses: w.node.Addresses(), Lifetime: konnectivityCertificateLifetime, Now: now,
 	})
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (w *installTunnelServerWork) issue(ctx context.Context) error {
 	return nil
 }
 
-func (w *installTunnelServerWork) authority(ctx context.Context, now time.Time) (*pki.CA, error) {
+func (w *installKonnectivityServerWork) authority(ctx context.Context, now time.Time) (*pki.CA, error) {
 	if w.found.caProblem(now) == "" {
 		files, err := w.node.ReadFiles(ctx, konnectivity.CACert, konnectivity.CAKey)
 		if err != nil {
@@ -94,12 +94,12 @@ func (w *installTunnelServerWork) authority(ctx context.Context, now time.Time) 
 	return ca, nil
 }
 
-func (w *installTunnelServerWork) give(path string, data []byte, mode fs.FileMode) {
+func (w *installKonnectivityServerWork) give(path string, data []byte, mode fs.FileMode) {
 	w.files[path] = cluster.File{Data: data, Mode: mode}
 }
 
 // sign has it be somebody who may ask who an agent is, and nothing else.
-func (w *installTunnelServerWork) sign(ctx context.Context) error {
+func (w *installKonnectivityServerWork) sign(ctx context.Context) error {
 	if w.found.clientProblem(w.options.Now()) == "" {
 		return nil
 	}
@@ -116,7 +116,7 @@ func (w *installTunnelServerWork) sign(ctx context.Context) error {
 	return nil
 }
 
-func (w *installTunnelServerWork) write(ctx context.Context) error {
+func (w *installKonnectivityServerWork) write(ctx context.Context) error {
 	admin, err := w.target.Admin(ctx)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (w *installTunnelServerWork) write(ctx context.Context) error {
 		}
 	}
 	// Whoever changed a key's permissions, and nothing else, has it put right.
-	args := append([]string{"chmod", "0600", "--"}, tunnelKeys()...)
+	args := append([]string{"chmod", "0600", "--"}, konnectivityKeys()...)
 	if _, err := w.node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("protecting the keys of %s on node %s: %w", konnectivity.ServerName, w.node.Name(), err)
 	}
@@ -154,16 +154,16 @@ func (w *installTunnelServerWork) write(ctx context.Context) error {
 func sameFile(a, b cluster.File) bool { return a.Mode == b.Mode && bytes.Equal(a.Data, b.Data) }
 
 // start gives the kubelet the manifest, from which it starts the server, or another in its place.
-func (w *installTunnelServerWork) start(ctx context.Context) error {
+func (w *installKonnectivityServerWork) start(ctx context.Context) error {
 	minor, err := w.minor(ctx)
 	if err != nil {
 		return err
 	}
-	now, err := observeTunnelServer(ctx, w.node)
+	now, err := observeKonnectivityServer(ctx, w.node)
 	if err != nil {
 		return err
 	}
-	manifest, err := konnectivity.ServerManifest(tunnelOptions(w.options.Settings, minor), w.node.Name(), now.manifestFiles()...)
+	manifest, err := konnectivity.ServerManifest(konnectivityOptions(w.options.Settings, minor), w.node.Name(), now.manifestFiles()...)
 	if err != nil {
 		return err
 	}
@@ -185,15 +185,15 @@ func (j job) minor(ctx context.Context) (minor uint, err error) {
 	return minor, nil
 }
 
-func (w *installTunnelServerWork) verify(ctx context.Context) error {
+func (w *installKonnectivityServerWork) verify(ctx context.Context) error {
 	what := fmt.Sprintf("%s on node %s to be healthy", konnectivity.ServerName, w.node.Name())
-	err := wait.Until(ctx, what, wait.Options{Limit: tunnelServerLimit, Every: time.Second}, func(ctx context.Context) error {
+	err := wait.Until(ctx, what, wait.Options{Limit: konnectivityServerLimit, Every: time.Second}, func(ctx context.Context) error {
 		if w.started {
 			if err := checkStarted(ctx, w.node); err != nil {
 				return err
 			}
 		}
-		return askTunnelServer(ctx, w.node)
+		return askKonnectivityServer(ctx, w.node)
 	})
 	if err != nil {
 		err = fmt.Errorf("%w\nThe end of its log:\n%s", err, lastLog(ctx, instance{node: w.node, container: konnectivity.ServerName}))
@@ -221,11 +221,11 @@ func checkStarted(ctx context.Context, node Node) error {
 }
 
 // undo puts back what there was, whose server the kubelet then starts again, or ends one where there was none.
-func (w *installTunnelServerWork) undo(ctx context.Context) error {
-	return bringBackTunnelServer(ctx, w.job)
+func (w *installKonnectivityServerWork) undo(ctx context.Context) error {
+	return bringBackKonnectivityServer(ctx, w.job)
 }
 
-func bringBackTunnelServer(ctx context.Context, j job) error {
+func bringBackKonnectivityServer(ctx context.Context, j job) error {
 	err := checkpoint.restore(ctx, j.node, konnectivity.FilePaths()...)
 	if errors.Is(err, errNotSaved) {
 		return nil
@@ -235,23 +235,23 @@ func bringBackTunnelServer(ctx context.Context, j job) error {
 	}
 	_, err = j.node.ReadFile(ctx, konnectivity.Manifest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return removeTunnelServer(ctx, j)
+		return removeKonnectivityServer(ctx, j)
 	}
 	return err
 }
 
-// removeTunnelServerScript removes the manifest, ends the container rather than wait for the kubelet to do so, and then
+// removeKonnectivityServerScript removes the manifest, ends the container rather than wait for the kubelet to do so, and then
 // removes what it had.
-const removeTunnelServerScript = findScript + `rm -f -- "$1"
+const removeKonnectivityServerScript = findScript + `rm -f -- "$1"
 id=$(find_container "$2")
 [ -z "$id" ] || crictl --timeout 30s stop --timeout 1 "$id" >/dev/null 2>&1 || :
 shift 2
 rm -rf -- "$@"`
 
-func removeTunnelServer(ctx context.Context, j job) error {
+func removeKonnectivityServer(ctx context.Context, j job) error {
 	node := j.node
 	args := []string{
-		"sh", "-c", removeTunnelServerScript, "sh", konnectivity.Manifest, konnectivity.ServerName,
+		"sh", "-c", removeKonnectivityServerScript, "sh", konnectivity.Manifest, konnectivity.ServerName,
 		konnectivity.FilesFolder, konnectivity.SocketFolder,
 	}
 	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
@@ -267,20 +267,20 @@ func removeTunnelServer(ctx context.Context, j job) error {
 	})
 }
 
-type removeTunnelServerWork struct{ job }
+type removeKonnectivityServerWork struct{ job }
 
-func (w *removeTunnelServerWork) phases() []phase {
+func (w *removeKonnectivityServerWork) phases() []phase {
 	return []phase{{"keep what is there", w.keep}, {"stop and remove it", w.remove}}
 }
 
-func (w *removeTunnelServerWork) keep(ctx context.Context) error {
+func (w *removeKonnectivityServerWork) keep(ctx context.Context) error {
 	return checkpoint.save(ctx, w.node, konnectivity.FilePaths()...)
 }
 
-func (w *removeTunnelServerWork) remove(ctx context.Context) error {
-	return removeTunnelServer(ctx, w.job)
+func (w *removeKonnectivityServerWork) remove(ctx context.Context) error {
+	return removeKonnectivityServer(ctx, w.job)
 }
 
-func (w *removeTunnelServerWork) undo(ctx context.Context) error {
-	return bringBackTunnelServer(ctx, w.job)
+func (w *removeKonnectivityServerWork) undo(ctx context.Context) error {
+	return bringBackKonnectivityServer(ctx, w.job)
 }

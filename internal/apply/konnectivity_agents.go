@@ -55,21 +55,21 @@ func (w *tunnelObjectsWork) undo(ctx context.Context) error {
 	})
 }
 
-// runTunnelAgentsWork has agents on every node that are connected to every server.
-type runTunnelAgentsWork struct {
+// runKonnectivityAgentsWork has agents on every node that are connected to every server.
+type runKonnectivityAgentsWork struct {
 	tunnelObjectsWork
 	servers []konnectivity.Server
 	want    konnectivity.Cluster
 }
 
-func (w *runTunnelAgentsWork) phases() []phase {
+func (w *runKonnectivityAgentsWork) phases() []phase {
 	return []phase{
 		{"give the cluster what agents are made of", w.put},
 		{"wait until those of every node are connected to every server", w.verify},
 	}
 }
 
-func (w *runTunnelAgentsWork) put(ctx context.Context) error {
+func (w *runKonnectivityAgentsWork) put(ctx context.Context) error {
 	minor, err := w.minor(ctx)
 	if err != nil {
 		return err
@@ -87,18 +87,18 @@ func (w *runTunnelAgentsWork) put(ctx context.Context) error {
 		w.servers = append(w.servers, konnectivity.Server{Node: node.Name(), Address: serving.Dialled.Addr(), CA: ca.Data})
 	}
 	workers := len(w.target.Nodes) - len(w.servers)
-	w.want = konnectivity.Objects(tunnelOptions(w.options.Settings, minor), w.servers, workers)
-	if err := w.each(ctx, tunnelObjects(w.want), func(o ownObject) changing { return o.put }); err != nil {
+	w.want = konnectivity.Objects(konnectivityOptions(w.options.Settings, minor), w.servers, workers)
+	if err := w.each(ctx, konnectivityObjects(w.want), func(o ownObject) changing { return o.put }); err != nil {
 		return err
 	}
 	if len(w.want.Roles) > 0 {
 		return nil
 	}
 	// They are a strategy's that was declared before.
-	return w.each(ctx, leaseObjects(allTunnelObjects()), func(o ownObject) changing { return o.remove })
+	return w.each(ctx, leaseObjects(allKonnectivityObjects()), func(o ownObject) changing { return o.remove })
 }
 
-func (w *runTunnelAgentsWork) verify(ctx context.Context) error {
+func (w *runKonnectivityAgentsWork) verify(ctx context.Context) error {
 	const what = "agents of every node to be connected to every server of the tunnel"
 	return withAPI(ctx, w.target, w.node, func(client apiClient) error {
 		err := wait.Until(ctx, what, wait.Options{Limit: agentsLimit, Every: time.Second}, func(ctx context.Context) error {
@@ -112,7 +112,7 @@ func (w *runTunnelAgentsWork) verify(ctx context.Context) error {
 }
 
 // check returns nil when all pods are those that are wanted, and each is connected to every server.
-func (w *runTunnelAgentsWork) check(ctx context.Context, client apiClient) error {
+func (w *runKonnectivityAgentsWork) check(ctx context.Context, client apiClient) error {
 	for _, set := range w.want.DaemonSets {
 		is, err := client.AppsV1().DaemonSets(set.Namespace).Get(ctx, set.Name, metav1.GetOptions{})
 		if err != nil {
@@ -123,7 +123,7 @@ func (w *runTunnelAgentsWork) check(ctx context.Context, client apiClient) error
 				set.Name, is.Status.UpdatedNumberScheduled, is.Status.DesiredNumberScheduled)
 		}
 	}
-	found := TunnelObservation{Found: w.want}
+	found := KonnectivityObservation{Found: w.want}
 	var err error
 	if found.Connected, err = connectedAgents(ctx, client, w.target); err != nil {
 		return err
@@ -178,13 +178,13 @@ func explainAgents(ctx context.Context, client apiClient) string {
 	return text
 }
 
-// removeTunnelAgentsWork removes what a tunnel has in the API. That pods have ended by then isn't waited for: no apiserver
+// removeKonnectivityAgentsWork removes what a tunnel has in the API. That pods have ended by then isn't waited for: no apiserver
 // uses them, and nothing may keep a destroy from coming to its end.
-type removeTunnelAgentsWork struct{ tunnelObjectsWork }
+type removeKonnectivityAgentsWork struct{ tunnelObjectsWork }
 
-func (w *removeTunnelAgentsWork) phases() []phase {
+func (w *removeKonnectivityAgentsWork) phases() []phase {
 	return []phase{{"remove what agents are made of", func(ctx context.Context) error {
-		objects := tunnelObjects(allTunnelObjects())
+		objects := konnectivityObjects(allKonnectivityObjects())
 		slices.Reverse(objects)
 		what := fmt.Sprintf("the apiserver on node %s to remove what agents are made of", w.node.Name())
 		// It may have been replaced a moment ago.

@@ -19,28 +19,28 @@ import (
 // egressFlag names the file that says which of an apiserver's connections go through a tunnel.
 const egressFlag = "egress-selector-config-file"
 
-// ErrForeignTunnel says that somebody else has put Konnectivity into the cluster, with the same names.
-var ErrForeignTunnel = errors.New("the cluster has a Konnectivity that isn't kubecomm's")
+// ErrForeignKonnectivity says that somebody else has put Konnectivity into the cluster, with the same names.
+var ErrForeignKonnectivity = errors.New("the cluster has a Konnectivity that isn't kubecomm's")
 
 // CheckTunnel refuses what would take somebody else's place.
 func CheckTunnel(observed Observation, want settings.Settings) error {
 	if want.Tunnel.Mode != settings.Konnectivity {
 		return nil
 	}
-	if foreign := observed.Tunnel.foreign(); foreign != "" {
-		return fmt.Errorf("%w: %s", ErrForeignTunnel, foreign)
+	if foreign := observed.Konnectivity.foreign(); foreign != "" {
+		return fmt.Errorf("%w: %s", ErrForeignKonnectivity, foreign)
 	}
 	for _, node := range observed.Nodes {
-		_, manifest := node.TunnelServer.Files[konnectivity.Manifest]
-		if manifest && !node.TunnelServer.begun() {
-			return fmt.Errorf("%w: %s on node %s", ErrForeignTunnel, konnectivity.Manifest, node.Name)
+		_, manifest := node.KonnectivityServer.Files[konnectivity.Manifest]
+		if manifest && !node.KonnectivityServer.begun() {
+			return fmt.Errorf("%w: %s on node %s", ErrForeignKonnectivity, konnectivity.Manifest, node.Name)
 		}
 	}
 	return nil
 }
 
 // begun reports whether there is anything that kubecomm alone can have put there.
-func (s TunnelServerObservation) begun() bool {
+func (s KonnectivityServerObservation) begun() bool {
 	for path := range s.Files {
 		if path != konnectivity.Manifest {
 			return true
@@ -51,26 +51,26 @@ func (s TunnelServerObservation) begun() bool {
 
 // AnyTunnel reports whether there is anything left of a tunnel of kubecomm's.
 func (o Observation) AnyTunnel() bool {
-	return o.Tunnel.Present() ||
-		slices.ContainsFunc(o.Nodes, func(node NodeObservation) bool { return node.TunnelServer.begun() })
+	return o.Konnectivity.Present() ||
+		slices.ContainsFunc(o.Nodes, func(node NodeObservation) bool { return node.KonnectivityServer.begun() })
 }
 
-// tunnelOptions are those that a declaration stands for on a cluster of a version.
-func tunnelOptions(want settings.Settings, minor uint) konnectivity.Options {
+// konnectivityOptions are those that a declaration stands for on a cluster of a version.
+func konnectivityOptions(want settings.Settings, minor uint) konnectivity.Options {
 	options := want.Tunnel.Konnectivity
 	options.Images = options.Images.OrDefault(minor)
 	return options
 }
 
-// tunnelServers are what agents find servers by.
-func (o Observation) tunnelServers() []konnectivity.Server {
+// konnectivityServers are what agents find servers by.
+func (o Observation) konnectivityServers() []konnectivity.Server {
 	var servers []konnectivity.Server
 	for _, node := range o.Nodes {
 		if node.APIServer == nil {
 			continue
 		}
 		server := konnectivity.Server{Node: node.Name, Address: node.Serving.Dialled.Addr()}
-		if ca := node.TunnelServer.CA; ca != nil {
+		if ca := node.KonnectivityServer.CA; ca != nil {
 			server.CA = pki.EncodeBundle(ca)
 		}
 		servers = append(servers, server)
@@ -88,20 +88,20 @@ func (o Observation) workers() int {
 	return count
 }
 
-// planTunnel has a tunnel there and working before any apiserver is told of it. What the API doesn't tell is not known, and
+// planKonnectivity has a tunnel there and working before any apiserver is told of it. What the API doesn't tell is not known, and
 // the apiservers' own step then finds out.
-func planTunnel(observed Observation, want settings.Settings) []Step {
-	if want.Tunnel.Mode != settings.Konnectivity || !observed.Tunnel.Known {
+func planKonnectivity(observed Observation, want settings.Settings) []Step {
+	if want.Tunnel.Mode != settings.Konnectivity || !observed.Konnectivity.Known {
 		return nil
 	}
-	options := tunnelOptions(want, observed.Minor)
+	options := konnectivityOptions(want, observed.Minor)
 	var servers, steps []Step
 	for _, node := range observed.Nodes {
 		if node.APIServer == nil {
 			continue
 		}
-		if problem := tunnelServerProblem(observed, node, options); problem != "" {
-			servers = append(servers, Step{InstallTunnelServer, node.Name, problem})
+		if problem := konnectivityServerProblem(observed, node, options); problem != "" {
+			servers = append(servers, Step{InstallKonnectivityServer, node.Name, problem})
 		}
 	}
 	reason := agentsProblem(observed, options)
@@ -110,19 +110,19 @@ func planTunnel(observed Observation, want settings.Settings) []Step {
 	}
 	if len(want.Tunnel.ImageArchives) > 0 && reason != "" {
 		for _, node := range observed.Nodes {
-			steps = append(steps, Step{LoadTunnelImages, node.Name, "what runs there has its images from archives"})
+			steps = append(steps, Step{LoadKonnectivityImages, node.Name, "what runs there has its images from archives"})
 		}
 	}
 	steps = append(steps, servers...)
 	if reason != "" {
-		steps = append(steps, Step{RunTunnelAgents, observed.Nodes[0].Name, reason})
+		steps = append(steps, Step{RunKonnectivityAgents, observed.Nodes[0].Name, reason})
 	}
 	return steps
 }
 
-// tunnelServerProblem says why a control plane's server must be installed; empty if it need not.
-func tunnelServerProblem(observed Observation, node NodeObservation, options konnectivity.Options) string {
-	found := node.TunnelServer
+// konnectivityServerProblem says why a control plane's server must be installed; empty if it need not.
+func konnectivityServerProblem(observed Observation, node NodeObservation, options konnectivity.Options) string {
+	found := node.KonnectivityServer
 	if !found.Present {
 		return "it isn't there"
 	}
@@ -143,7 +143,7 @@ func tunnelServerProblem(observed Observation, node NodeObservation, options kon
 }
 
 // manifestFiles are those of which a manifest says the digest.
-func (s TunnelServerObservation) manifestFiles() [][]byte {
+func (s KonnectivityServerObservation) manifestFiles() [][]byte {
 	var contents [][]byte
 	for _, path := range []string{
 		konnectivity.ServingCert, konnectivity.ClientCert, konnectivity.ClusterCA, konnectivity.Kubeconfig,
@@ -154,7 +154,7 @@ func (s TunnelServerObservation) manifestFiles() [][]byte {
 }
 
 // certificateProblem says what is wrong with a server's certificates; empty if nothing is.
-func (s TunnelServerObservation) certificateProblem(node string, addresses []netip.Addr, now time.Time) string {
+func (s KonnectivityServerObservation) certificateProblem(node string, addresses []netip.Addr, now time.Time) string {
 	if problem := s.caProblem(now); problem != "" {
 		return problem
 	}
@@ -164,7 +164,7 @@ func (s TunnelServerObservation) certificateProblem(node string, addresses []net
 	return s.clientProblem(now)
 }
 
-func (s TunnelServerObservation) caProblem(now time.Time) string {
+func (s KonnectivityServerObservation) caProblem(now time.Time) string {
 	switch {
 	case s.CA == nil || !s.CA.IsCA:
 		return konnectivity.CACert + " is missing, or holds no CA"
@@ -176,7 +176,7 @@ func (s TunnelServerObservation) caProblem(now time.Time) string {
 	return s.permissionsProblem(konnectivity.CAKey)
 }
 
-func (s TunnelServerObservation) servingProblem(node string, addresses []netip.Addr, now time.Time) string {
+func (s KonnectivityServerObservation) servingProblem(node string, addresses []netip.Addr, now time.Time) string {
 	switch {
 	case s.Serving == nil || s.Keys[konnectivity.ServingKey] == "":
 		return "its serving certificate is missing"
@@ -190,7 +190,7 @@ func (s TunnelServerObservation) servingProblem(node string, addresses []netip.A
 	return s.permissionsProblem(konnectivity.ServingKey)
 }
 
-func (s TunnelServerObservation) clientProblem(now time.Time) string {
+func (s KonnectivityServerObservation) clientProblem(now time.Time) string {
 	switch {
 	case s.Client == nil || s.Keys[konnectivity.ClientKey] == "":
 		return "the certificate by which it asks the apiserver is missing"
@@ -202,7 +202,7 @@ func (s TunnelServerObservation) clientProblem(now time.Time) string {
 	return s.permissionsProblem(konnectivity.ClientKey)
 }
 
-func (s TunnelServerObservation) permissionsProblem(key string) string {
+func (s KonnectivityServerObservation) permissionsProblem(key string) string {
 	if want := fmt.Sprintf("%o", privateMode); s.Keys[key] != want {
 		return fmt.Sprintf("%s has permissions %s, not %s", key, s.Keys[key], want)
 	}
@@ -221,12 +221,12 @@ func namesAddresses(certificate *x509.Certificate, addresses []netip.Addr) bool 
 
 // agentsProblem says why what agents are must be put into the cluster; empty if it need not.
 func agentsProblem(observed Observation, options konnectivity.Options) string {
-	servers := observed.tunnelServers()
+	servers := observed.konnectivityServers()
 	want := konnectivity.Objects(options, servers, observed.workers())
-	if problem := differentObject(observed.Tunnel.Found, want); problem != "" {
+	if problem := differentObject(observed.Konnectivity.Found, want); problem != "" {
 		return problem
 	}
-	return observed.Tunnel.unconnected(servers, nodeNames(observed))
+	return observed.Konnectivity.unconnected(servers, nodeNames(observed))
 }
 
 func nodeNames(observed Observation) []string {
@@ -239,7 +239,7 @@ func nodeNames(observed Observation) []string {
 
 // unconnected says which nodes' agents aren't connected to which servers; empty if all are. Agents that count leases don't say
 // which servers they lack.
-func (t TunnelObservation) unconnected(servers []konnectivity.Server, nodes []string) string {
+func (t KonnectivityObservation) unconnected(servers []konnectivity.Server, nodes []string) string {
 	var problems []string
 	for _, server := range servers {
 		var lacking []string
@@ -260,22 +260,22 @@ func (t TunnelObservation) unconnected(servers []konnectivity.Server, nodes []st
 }
 
 // countsLeases reports whether agents are there that find out by leases how many servers there are.
-func (t TunnelObservation) countsLeases() bool {
+func (t KonnectivityObservation) countsLeases() bool {
 	return slices.ContainsFunc(t.Found.DaemonSets, func(set *appsv1.DaemonSet) bool {
 		options, ok := konnectivity.ReadAgents(set)
 		return ok && options.ServerCount == konnectivity.Leases
 	})
 }
 
-// planRemoveTunnel removes what no apiserver uses any more: agents first, so that none looks in vain for its server.
-func planRemoveTunnel(observed Observation, reason string) []Step {
+// planRemoveKonnectivity removes what no apiserver uses any more: agents first, so that none looks in vain for its server.
+func planRemoveKonnectivity(observed Observation, reason string) []Step {
 	var steps []Step
-	if observed.Tunnel.Present() {
-		steps = append(steps, Step{RemoveTunnelAgents, observed.Nodes[0].Name, reason})
+	if observed.Konnectivity.Present() {
+		steps = append(steps, Step{RemoveKonnectivityAgents, observed.Nodes[0].Name, reason})
 	}
 	for _, node := range observed.Nodes {
-		if node.TunnelServer.begun() {
-			steps = append(steps, Step{RemoveTunnelServer, node.Name, reason})
+		if node.KonnectivityServer.begun() {
+			steps = append(steps, Step{RemoveKonnectivityServer, node.Name, reason})
 		}
 	}
 	return steps
@@ -284,7 +284,7 @@ func planRemoveTunnel(observed Observation, reason string) []Step {
 // tunnelMode is what carries apiservers' traffic, if that isn't what should: a tunnel that is no longer whole counts as none.
 func (o Observation) tunnelMode(held, should settings.Value) settings.Value {
 	if should.String() == string(settings.Konnectivity) {
-		if o.tunnels() {
+		if o.konnectivityTunnels() {
 			return held
 		}
 		return settings.Value{string(settings.NoTunnel)}
@@ -305,9 +305,9 @@ func (o Observation) tunnelMode(held, should settings.Value) settings.Value {
 	return held
 }
 
-// tunnels reports whether every apiserver sends its traffic through a server that works, and that agents of every node are
+// konnectivityTunnels reports whether every apiserver sends its traffic through a server that works, and that agents of every node are
 // connected to.
-func (o Observation) tunnels() bool {
+func (o Observation) konnectivityTunnels() bool {
 	wanted := documentFile(settings.Document{
 		Name: "egress-selector", Extension: "yaml", Data: konnectivity.EgressSelection(),
 	})
@@ -317,28 +317,28 @@ func (o Observation) tunnels() bool {
 		}
 		found := node.APIServer
 		if !slices.Equal(found.Running[egressFlag], []string{wanted}) || !slices.Equal(found.Manifest[egressFlag], []string{wanted}) ||
-			!konnectivity.IsEgressSelection(found.Documents[wanted]) || !node.TunnelServer.Present || node.TunnelServer.Problem != nil {
+			!konnectivity.IsEgressSelection(found.Documents[wanted]) || !node.KonnectivityServer.Present || node.KonnectivityServer.Problem != nil {
 			return false
 		}
 	}
-	return o.Tunnel.Known && o.Tunnel.unconnected(o.tunnelServers(), nodeNames(o)) == ""
+	return o.Konnectivity.Known && o.Konnectivity.unconnected(o.konnectivityServers(), nodeNames(o)) == ""
 }
 
-// TunnelProblem says why a control plane's server doesn't do what it is for; empty if it does.
-func (o Observation) TunnelProblem(node NodeObservation) string {
-	if problem := node.TunnelServer.Problem; problem != nil {
+// KonnectivityProblem says why a control plane's server doesn't do what it is for; empty if it does.
+func (o Observation) KonnectivityProblem(node NodeObservation) string {
+	if problem := node.KonnectivityServer.Problem; problem != nil {
 		return problem.Error()
 	}
-	if !o.Tunnel.Known {
+	if !o.Konnectivity.Known {
 		return "the API could not be asked for its agents"
 	}
 	server := []konnectivity.Server{{Node: node.Name}}
-	return o.Tunnel.unconnected(server, nodeNames(o))
+	return o.Konnectivity.unconnected(server, nodeNames(o))
 }
 
 // AgentsOf are the nodes whose agents are connected to a control plane's server.
 func (o Observation) AgentsOf(node string) []string {
-	nodes := slices.Clone(o.Tunnel.Connected[konnectivity.Server{Node: node}.ContainerName()])
+	nodes := slices.Clone(o.Konnectivity.Connected[konnectivity.Server{Node: node}.ContainerName()])
 	slices.Sort(nodes)
 	return nodes
 }

@@ -35,7 +35,7 @@ func egressFile() settings.Document {
 func withTunnel(t *testing.T) Observation {
 	t.Helper()
 	o := hardened(t)
-	o.Minor, o.Tunnel = 37, TunnelObservation{Known: true}
+	o.Minor, o.Konnectivity = 37, KonnectivityObservation{Known: true}
 	file := documentFile(egressFile())
 	server := o.Nodes[0].APIServer
 	for _, flags := range []controlplane.Flags{server.Running, server.Manifest} {
@@ -43,40 +43,40 @@ func withTunnel(t *testing.T) Observation {
 	}
 	server.Baseline = controlplane.Flags{}
 	server.Documents = map[string][]byte{file: konnectivity.EgressSelection()}
-	o.Nodes[0].TunnelServer = serverWith(t, o.Nodes[0], tunnelOptions(tunnelSettings(), 37))
+	o.Nodes[0].KonnectivityServer = serverWith(t, o.Nodes[0], konnectivityOptions(tunnelSettings(), 37))
 	o.connect(tunnelSettings())
 	return o
 }
 
 // connect has agents on every node that are connected to every server.
 func (o *Observation) connect(want settings.Settings) {
-	servers := o.tunnelServers()
-	o.Tunnel.Found = konnectivity.Objects(tunnelOptions(want, o.Minor), servers, o.workers())
-	o.Tunnel.Connected = map[string][]string{}
+	servers := o.konnectivityServers()
+	o.Konnectivity.Found = konnectivity.Objects(konnectivityOptions(want, o.Minor), servers, o.workers())
+	o.Konnectivity.Connected = map[string][]string{}
 	for _, server := range servers {
-		o.Tunnel.Connected[server.ContainerName()] = nodeNames(*o)
+		o.Konnectivity.Connected[server.ContainerName()] = nodeNames(*o)
 	}
 }
 
-func serverWith(t *testing.T, node NodeObservation, options konnectivity.Options) TunnelServerObservation {
+func serverWith(t *testing.T, node NodeObservation, options konnectivity.Options) KonnectivityServerObservation {
 	t.Helper()
 	ca, err := pki.NewServerCA(konnectivity.ServerName, node.Name, planTime)
 	require.NoError(t, err)
 	issue := func(kind string, names []string) *x509.Certificate {
 		issued, err := ca.IssueServer(kind, names, pki.ServingRequest{
-			Node: node.Name, Addresses: node.Addresses, Lifetime: tunnelCertificateLifetime, Now: planTime,
+			Node: node.Name, Addresses: node.Addresses, Lifetime: konnectivityCertificateLifetime, Now: planTime,
 		})
 		require.NoError(t, err)
 		return issued.Certificate
 	}
-	found := TunnelServerObservation{
+	found := KonnectivityServerObservation{
 		Present: true, CA: ca.Certificate, Serving: issue(konnectivity.ServerName, []string{konnectivity.ServingName}),
 		Client: issue(konnectivity.ServerUser, nil), Files: map[string]cluster.File{}, Keys: map[string]string{},
 	}
-	for _, key := range tunnelKeys() {
+	for _, key := range konnectivityKeys() {
 		found.Keys[key] = "600"
 	}
-	for _, path := range tunnelPublic() {
+	for _, path := range konnectivityPublic() {
 		found.Files[path] = cluster.File{Data: []byte(path)}
 	}
 	manifest, err := konnectivity.ServerManifest(options, node.Name, found.manifestFiles()...)
@@ -89,14 +89,14 @@ func TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten(
 	const first, worker = "dev-control-plane", "dev-worker"
 	toFile := "it runs with no --egress-selector-config-file, to be --egress-selector-config-file=" + documentFile(egressFile())
 	install := func(reason string) []planned {
-		return []planned{{InstallTunnelServer, first, reason}, {RunTunnelAgents, first, "the server of node dev-control-plane is installed anew"}}
+		return []planned{{InstallKonnectivityServer, first, reason}, {RunKonnectivityAgents, first, "the server of node dev-control-plane is installed anew"}}
 	}
 	without := func(o *Observation) {
 		found := o.Nodes[0].APIServer
 		delete(found.Running, egressFlag)
 		delete(found.Manifest, egressFlag)
-		o.Nodes[0].TunnelServer = TunnelServerObservation{}
-		o.Tunnel = TunnelObservation{Known: true}
+		o.Nodes[0].KonnectivityServer = KonnectivityServerObservation{}
+		o.Konnectivity = KonnectivityObservation{Known: true}
 	}
 	tests := map[string]struct {
 		change  func(*Observation)
@@ -107,15 +107,15 @@ func TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten(
 		"a cluster without one gets servers, agents, and then the flag": {
 			change: without,
 			want: []planned{
-				{InstallTunnelServer, first, "it isn't there"}, {RunTunnelAgents, first, "there is no ServiceAccount konnectivity-agent"},
+				{InstallKonnectivityServer, first, "it isn't there"}, {RunKonnectivityAgents, first, "there is no ServiceAccount konnectivity-agent"},
 				{ReplaceAPIServer, first, toFile},
 			},
 		},
 		"images from archives come first, on every node": {
 			change: without, declare: func(s *settings.Settings) { s.Tunnel.ImageArchives = []string{"images.tar"} },
 			want: []planned{
-				{LoadTunnelImages, first, "from archives"}, {LoadTunnelImages, worker, ""},
-				{InstallTunnelServer, first, ""}, {RunTunnelAgents, first, ""}, {ReplaceAPIServer, first, ""},
+				{LoadKonnectivityImages, first, "from archives"}, {LoadKonnectivityImages, worker, ""},
+				{InstallKonnectivityServer, first, ""}, {RunKonnectivityAgents, first, ""}, {ReplaceAPIServer, first, ""},
 			},
 		},
 		"archives alone change nothing": {
@@ -125,7 +125,7 @@ func TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten(
 			declare: func(s *settings.Settings) { *s = settings.Defaults() },
 			want: []planned{
 				{ReplaceAPIServer, first, "to be no --egress-selector-config-file"},
-				{RemoveTunnelAgents, first, "no tunnel is declared any more"}, {RemoveTunnelServer, first, ""},
+				{RemoveKonnectivityAgents, first, "no tunnel is declared any more"}, {RemoveKonnectivityServer, first, ""},
 			},
 		},
 		"none is declared, and nothing is there": {change: without, declare: func(s *settings.Settings) {
@@ -135,32 +135,32 @@ func TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten(
 		}},
 		"what an apply left behind that was killed goes": {
 			change: func(o *Observation) {
-				server := o.Nodes[0].TunnelServer
+				server := o.Nodes[0].KonnectivityServer
 				without(o)
-				o.Nodes[0].TunnelServer = server
+				o.Nodes[0].KonnectivityServer = server
 			},
 			declare: func(s *settings.Settings) { *s = settings.Defaults() },
-			want:    []planned{{RemoveTunnelServer, first, "no tunnel is declared any more"}},
+			want:    []planned{{RemoveKonnectivityServer, first, "no tunnel is declared any more"}},
 		},
 		"a server whose manifest was removed": {
 			change: func(o *Observation) {
-				delete(o.Nodes[0].TunnelServer.Files, konnectivity.Manifest)
-				o.Nodes[0].TunnelServer.Problem = fs.ErrNotExist
+				delete(o.Nodes[0].KonnectivityServer.Files, konnectivity.Manifest)
+				o.Nodes[0].KonnectivityServer.Problem = fs.ErrNotExist
 			},
 			want: install("konnectivity-server.yaml is missing"),
 		},
 		"a server whose manifest was changed": {
 			change: func(o *Observation) {
-				o.Nodes[0].TunnelServer.Files[konnectivity.Manifest] = cluster.File{Data: []byte("x")}
+				o.Nodes[0].KonnectivityServer.Files[konnectivity.Manifest] = cluster.File{Data: []byte("x")}
 			},
 			want: install("another than what it should be"),
 		},
 		"a server that doesn't work": {
-			change: func(o *Observation) { o.Nodes[0].TunnelServer.Problem = errors.New("connection refused") },
+			change: func(o *Observation) { o.Nodes[0].KonnectivityServer.Problem = errors.New("connection refused") },
 			want:   install("it doesn't work: connection refused"),
 		},
 		"a key that others may read": {
-			change: func(o *Observation) { o.Nodes[0].TunnelServer.Keys[konnectivity.ClientKey] = "644" },
+			change: func(o *Observation) { o.Nodes[0].KonnectivityServer.Keys[konnectivity.ClientKey] = "644" },
 			want:   install("client.key has permissions 644, not 600"),
 		},
 		"a node that got another address": {
@@ -171,33 +171,33 @@ func TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten(
 		},
 		"certificates that are due": {
 			change: func(o *Observation) {
-				o.Time = planTime.Add(tunnelCertificateLifetime/3*2 + time.Hour)
+				o.Time = planTime.Add(konnectivityCertificateLifetime/3*2 + time.Hour)
 				for i := range o.Nodes {
-					o.Nodes[i].Serving.Chain[0].NotAfter = o.Time.Add(2 * tunnelCertificateLifetime)
+					o.Nodes[i].Serving.Chain[0].NotAfter = o.Time.Add(2 * konnectivityCertificateLifetime)
 				}
 			},
 			want: install("two thirds of its serving certificate's life"),
 		},
 		"agents were deleted": {
-			change: func(o *Observation) { o.Tunnel.Found.DaemonSets[0] = nil },
-			want:   []planned{{RunTunnelAgents, first, "there is no DaemonSet konnectivity-agent"}},
+			change: func(o *Observation) { o.Konnectivity.Found.DaemonSets[0] = nil },
+			want:   []planned{{RunKonnectivityAgents, first, "there is no DaemonSet konnectivity-agent"}},
 		},
 		"agents were given more to do": {
 			change: func(o *Observation) {
-				pod := &o.Tunnel.Found.DaemonSets[1].Spec.Template.Spec
+				pod := &o.Konnectivity.Found.DaemonSets[1].Spec.Template.Spec
 				pod.Containers = append(pod.Containers, corev1.Container{Name: "stranger"})
 			},
-			want: []planned{{RunTunnelAgents, first, "DaemonSet konnectivity-agent-control-plane is another than what it should be"}},
+			want: []planned{{RunKonnectivityAgents, first, "DaemonSet konnectivity-agent-control-plane is another than what it should be"}},
 		},
 		"leases that nobody counts any more": {
-			change: func(o *Observation) { o.Tunnel.Found.Roles = allTunnelObjects().Roles },
-			want:   []planned{{RunTunnelAgents, first, "Role konnectivity-server isn't needed"}},
+			change: func(o *Observation) { o.Konnectivity.Found.Roles = allKonnectivityObjects().Roles },
+			want:   []planned{{RunKonnectivityAgents, first, "Role konnectivity-server isn't needed"}},
 		},
 		"agents are to count leases": {
 			declare: func(s *settings.Settings) { s.Tunnel.Konnectivity.ServerCount = konnectivity.Leases },
 			want: []planned{
-				{InstallTunnelServer, first, "is another than what it should be"},
-				{RunTunnelAgents, first, "ConfigMap konnectivity-ca is another than what it should be"},
+				{InstallKonnectivityServer, first, "is another than what it should be"},
+				{RunKonnectivityAgents, first, "ConfigMap konnectivity-ca is another than what it should be"},
 			},
 		},
 		"an agent that counts leases has not met every server": {
@@ -205,17 +205,17 @@ func TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten(
 			change: func(o *Observation) {
 				want := tunnelSettings()
 				want.Tunnel.Konnectivity.ServerCount = konnectivity.Leases
-				manifest, err := konnectivity.ServerManifest(tunnelOptions(want, 37), first, o.Nodes[0].TunnelServer.manifestFiles()...)
+				manifest, err := konnectivity.ServerManifest(konnectivityOptions(want, 37), first, o.Nodes[0].KonnectivityServer.manifestFiles()...)
 				require.NoError(t, err)
-				o.Nodes[0].TunnelServer.Files[konnectivity.Manifest] = cluster.File{Data: manifest}
+				o.Nodes[0].KonnectivityServer.Files[konnectivity.Manifest] = cluster.File{Data: manifest}
 				o.connect(want)
-				o.Tunnel.Connected["to-dev-control-plane"] = []string{first}
+				o.Konnectivity.Connected["to-dev-control-plane"] = []string{first}
 			},
-			want: []planned{{RunTunnelAgents, first, "no agent of dev-worker is connected to every server"}},
+			want: []planned{{RunKonnectivityAgents, first, "no agent of dev-worker is connected to every server"}},
 		},
 		"an agent of one node isn't connected": {
-			change: func(o *Observation) { o.Tunnel.Connected["to-dev-control-plane"] = []string{first} },
-			want:   []planned{{RunTunnelAgents, first, "no agent of dev-worker is connected to the server of node dev-control-plane"}},
+			change: func(o *Observation) { o.Konnectivity.Connected["to-dev-control-plane"] = []string{first} },
+			want:   []planned{{RunKonnectivityAgents, first, "no agent of dev-worker is connected to the server of node dev-control-plane"}},
 		},
 		"the file was changed": {
 			change: func(o *Observation) {
@@ -230,13 +230,13 @@ func TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten(
 		"a keepalive of one's own": {
 			declare: func(s *settings.Settings) { s.Tunnel.Konnectivity.Keepalive = 5 * time.Minute },
 			want: []planned{
-				{InstallTunnelServer, first, ""}, {RunTunnelAgents, first, "DaemonSet konnectivity-agent is another"},
+				{InstallKonnectivityServer, first, ""}, {RunKonnectivityAgents, first, "DaemonSet konnectivity-agent is another"},
 			},
 		},
 		"a control plane that joined gets a server, and every agent a connection to it": {
 			change: func(o *Observation) {
 				joined := o.Nodes[0]
-				joined.Name, joined.TunnelServer = "dev-control-plane2", TunnelServerObservation{}
+				joined.Name, joined.KonnectivityServer = "dev-control-plane2", KonnectivityServerObservation{}
 				joined.APIServer = &APIServerObservation{
 					ComponentObservation: ComponentObservation{
 						Running: maps.Clone(joined.APIServer.Running), Manifest: maps.Clone(joined.APIServer.Manifest), Baseline: controlplane.Flags{},
@@ -249,13 +249,13 @@ func TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten(
 			},
 			declare: func(s *settings.Settings) { s.ServingSource = "" },
 			want: []planned{
-				{InstallTunnelServer, "dev-control-plane2", "it isn't there"},
-				{RunTunnelAgents, first, "ConfigMap konnectivity-ca is another"},
+				{InstallKonnectivityServer, "dev-control-plane2", "it isn't there"},
+				{RunKonnectivityAgents, first, "ConfigMap konnectivity-ca is another"},
 				{ReplaceAPIServer, "dev-control-plane2", toFile},
 			},
 		},
 		"without an API nothing is known of it": {
-			change: func(o *Observation) { o.Tunnel = TunnelObservation{} },
+			change: func(o *Observation) { o.Konnectivity = KonnectivityObservation{} },
 		},
 	}
 	for name, test := range tests {
@@ -277,7 +277,7 @@ func ofTunnel(steps []Step) []Step {
 	var found []Step
 	for _, step := range steps {
 		switch step.Kind {
-		case LoadTunnelImages, InstallTunnelServer, RunTunnelAgents, ReplaceAPIServer, RemoveTunnelAgents, RemoveTunnelServer:
+		case LoadKonnectivityImages, InstallKonnectivityServer, RunKonnectivityAgents, ReplaceAPIServer, RemoveKonnectivityAgents, RemoveKonnectivityServer:
 			found = append(found, step)
 		}
 	}
@@ -298,16 +298,16 @@ func TestADestroyTakesTheFlagBackBeforeTheTunnelGoes(t *testing.T) {
 	for name, damage := range map[string]func(*Observation){
 		"a tunnel that works": func(*Observation) {},
 		"one with dead agents": func(o *Observation) {
-			o.Tunnel.Connected = nil
-			o.Nodes[0].TunnelServer.Problem = errors.New("connection refused")
+			o.Konnectivity.Connected = nil
+			o.Nodes[0].KonnectivityServer.Problem = errors.New("connection refused")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			observed := withTunnel(t)
 			damage(&observed)
 			requirePlanned(t, []planned{
-				{ReplaceAPIServer, "dev-control-plane", "destroy"}, {RemoveTunnelAgents, "dev-control-plane", "destroy"},
-				{RemoveTunnelServer, "dev-control-plane", "destroy"},
+				{ReplaceAPIServer, "dev-control-plane", "destroy"}, {RemoveKonnectivityAgents, "dev-control-plane", "destroy"},
+				{RemoveKonnectivityServer, "dev-control-plane", "destroy"},
 			}, ofTunnel(PlanRestore(observed)))
 		})
 	}
@@ -327,9 +327,9 @@ func TestATunnelThatIsNoLongerWholeShowsAsNone(t *testing.T) {
 		"the flag is gone":                {func(o *Observation) { delete(o.Nodes[0].APIServer.Running, egressFlag) }, declared, none},
 		"the next process will have none": {func(o *Observation) { delete(o.Nodes[0].APIServer.Manifest, egressFlag) }, declared, none},
 		"the file was changed":            {func(o *Observation) { o.Nodes[0].APIServer.Documents[file] = []byte("x") }, declared, none},
-		"no server":                       {func(o *Observation) { o.Nodes[0].TunnelServer = TunnelServerObservation{} }, declared, none},
-		"a server that doesn't work":      {func(o *Observation) { o.Nodes[0].TunnelServer.Problem = fs.ErrNotExist }, declared, none},
-		"no agents":                       {func(o *Observation) { o.Tunnel.Connected = nil }, declared, none},
+		"no server":                       {func(o *Observation) { o.Nodes[0].KonnectivityServer = KonnectivityServerObservation{} }, declared, none},
+		"a server that doesn't work":      {func(o *Observation) { o.Nodes[0].KonnectivityServer.Problem = fs.ErrNotExist }, declared, none},
+		"no agents":                       {func(o *Observation) { o.Konnectivity.Connected = nil }, declared, none},
 		"a tunnel that isn't declared":    {func(*Observation) {}, nil, declared},
 		"a tunnel where none should be":   {func(*Observation) {}, none, declared},
 		"somebody else's where none should be": {func(o *Observation) {
@@ -357,15 +357,15 @@ func TestSomebodyElsesKonnectivityStays(t *testing.T) {
 	observed := withTunnel(t)
 	require.NoError(t, CheckTunnel(observed, tunnelSettings()))
 	require.NoError(t, CheckTunnel(stock(), tunnelSettings()))
-	observed.Tunnel.Found.DaemonSets[0].Labels = nil
+	observed.Konnectivity.Found.DaemonSets[0].Labels = nil
 	require.ErrorContains(t, CheckTunnel(observed, tunnelSettings()), "isn't kubecomm's: DaemonSet konnectivity-agent")
 	require.NoError(t, CheckTunnel(observed, settings.Defaults()), "none is declared")
 
 	theirs := stock()
-	theirs.Nodes[0].TunnelServer = TunnelServerObservation{
+	theirs.Nodes[0].KonnectivityServer = KonnectivityServerObservation{
 		Present: true, Files: map[string]cluster.File{konnectivity.Manifest: {Data: []byte("theirs")}},
 	}
-	require.ErrorIs(t, CheckTunnel(theirs, tunnelSettings()), ErrForeignTunnel)
+	require.ErrorIs(t, CheckTunnel(theirs, tunnelSettings()), ErrForeignKonnectivity)
 	require.Empty(t, ofTunnel(PlanRestore(theirs)), "a destroy leaves it")
 }
 

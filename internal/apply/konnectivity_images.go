@@ -10,10 +10,10 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 )
 
-// loadTunnelImagesWork gives a node images from archives, where it lacks them.
-type loadTunnelImagesWork struct{ job }
+// loadKonnectivityImagesWork gives a node images from archives, where it lacks them.
+type loadKonnectivityImagesWork struct{ job }
 
-func (w *loadTunnelImagesWork) phases() []phase {
+func (w *loadKonnectivityImagesWork) phases() []phase {
 	return []phase{{"import the archives, where the node lacks an image", w.load}}
 }
 
@@ -22,7 +22,7 @@ const lackingScript = `for image; do
   crictl --timeout 30s inspecti --quiet "$image" >/dev/null 2>&1 || echo "$image"
 done`
 
-func (w *loadTunnelImagesWork) lacking(ctx context.Context, images ...string) ([]string, error) {
+func (w *loadKonnectivityImagesWork) lacking(ctx context.Context, images ...string) ([]string, error) {
 	output, err := w.node.Run(ctx, cluster.Command{Args: append([]string{"sh", "-c", lackingScript, "sh"}, images...)})
 	if err != nil {
 		return nil, fmt.Errorf("looking for images on node %s: %w", w.node.Name(), err)
@@ -30,12 +30,12 @@ func (w *loadTunnelImagesWork) lacking(ctx context.Context, images ...string) ([
 	return strings.Fields(string(output)), nil
 }
 
-func (w *loadTunnelImagesWork) load(ctx context.Context) error {
+func (w *loadKonnectivityImagesWork) load(ctx context.Context) error {
 	minor, err := w.minorOf(ctx)
 	if err != nil {
 		return err
 	}
-	images := tunnelOptions(w.options.Settings, minor).Images
+	images := konnectivityOptions(w.options.Settings, minor).Images
 	needed := []string{images.Agent}
 	if w.node.Role() == cluster.ControlPlane {
 		needed = append(needed, images.Server)
@@ -61,13 +61,13 @@ func (w *loadTunnelImagesWork) load(ctx context.Context) error {
 }
 
 // minorOf asks any control plane: the node need not be one.
-func (w *loadTunnelImagesWork) minorOf(ctx context.Context) (uint, error) {
+func (w *loadKonnectivityImagesWork) minorOf(ctx context.Context) (uint, error) {
 	asked := w.job
 	asked.node = w.target.controlPlanes()[0]
 	return asked.minor(ctx)
 }
 
-func (w *loadTunnelImagesWork) importArchive(ctx context.Context, archive string) error {
+func (w *loadKonnectivityImagesWork) importArchive(ctx context.Context, archive string) error {
 	file, err := os.Open(archive)
 	if err != nil {
 		return fmt.Errorf("reading an archive of images: %w", err)
@@ -81,4 +81,4 @@ func (w *loadTunnelImagesWork) importArchive(ctx context.Context, archive string
 }
 
 // undo leaves them: nothing runs with them, and the kubelet removes images that nothing uses when it needs the space.
-func (w *loadTunnelImagesWork) undo(context.Context) error { return nil }
+func (w *loadKonnectivityImagesWork) undo(context.Context) error { return nil }
