@@ -42,7 +42,7 @@ func approverSchema() schema.Attribute {
 	}
 }
 
-func newApproverModel(found apply.ApproverObservation, access apply.ApproverAccess) approverModel {
+func newApproverModel(found apply.ApproverObservation, access apply.AccountObservation) approverModel {
 	model := approverModel{Present: found.Present, Active: types.BoolValue(found.Active)}
 	if found.SHA256 != "" {
 		model.SHA256 = types.StringValue(found.SHA256)
@@ -95,9 +95,15 @@ func (m *hardeningModel) checkValidity() diag.Diagnostics {
 }
 
 // checkProgram tells of a build that can't do what is declared.
-func checkProgram(err error) diag.Diagnostics {
-	if err == nil {
+func checkProgram(want settings.Settings, err error) diag.Diagnostics {
+	switch {
+	case err == nil:
 		return nil
+	case want.Tunnel.Mode == settings.SSH:
+		return diag.Diagnostics{diag.NewAttributeErrorDiagnostic(settingPath(settings.NameTunnelMode),
+			"This build of the provider can't make SSH tunnels",
+			"With tunnel.mode = \"ssh\" a program of kubecomm's runs on every node. Use a released provider, or one that was built "+
+				"with `make build`; or set another tunnel.mode.\n\nError: "+err.Error())}
 	}
 	return diag.Diagnostics{diag.NewAttributeErrorDiagnostic(certificatesPath.AtName("source"),
 		"This build of the provider can't have kubelets request their serving certificates",

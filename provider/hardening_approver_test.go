@@ -38,8 +38,8 @@ func TestALifetimeIsRefusedWhereItIsNotKubecommThatIssues(t *testing.T) {
 }
 
 func TestABuildWithoutTheProgramIsToldOfOnTheAttributeThatNeedsIt(t *testing.T) {
-	require.Empty(t, checkProgram(nil))
-	diags := checkProgram(fmt.Errorf("node dev-control-plane: %w", helper.ErrNotCarried))
+	require.Empty(t, checkProgram(settings.Settings{}, nil))
+	diags := checkProgram(settings.Settings{}, fmt.Errorf("node dev-control-plane: %w", helper.ErrNotCarried))
 	require.Len(t, diags, 1)
 	require.Contains(t, diags[0].Detail(), "make build")
 	require.Contains(t, diags[0].Detail(), `source = "dedicated_ca"`)
@@ -48,8 +48,8 @@ func TestABuildWithoutTheProgramIsToldOfOnTheAttributeThatNeedsIt(t *testing.T) 
 
 func TestAnApproverIsShownAsItWasFoundAndAsItWillBe(t *testing.T) {
 	require.Equal(t, types.ObjectNull(approverAttributes), newApproverModel(
-		apply.ApproverObservation{Problem: errors.New("none")}, apply.ApproverAccess{}).object())
-	forbidden := apply.ApproverAccess{Known: true, Problem: "there is no Role r"}
+		apply.ApproverObservation{Problem: errors.New("none")}, apply.AccountObservation{}).object())
+	forbidden := apply.AccountObservation{Known: true, Problem: "there is no Role r"}
 	stopped := newApproverModel(
 		apply.ApproverObservation{Present: true, SHA256: "ab", Problem: errors.New("it was stopped")}, forbidden).object()
 	require.Equal(t, types.BoolValue(false), stopped.Attributes()["active"])

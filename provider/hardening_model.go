@@ -53,6 +53,7 @@ type hardenedNodeModel struct {
 	Client             types.Object `tfsdk:"kubelet_client_certificate"`
 	Approver           types.Object `tfsdk:"kubelet_serving_approver"`
 	KonnectivityServer types.Object `tfsdk:"konnectivity_server"`
+	SSH                types.Object `tfsdk:"ssh_tunnel"`
 }
 
 type certificateModel struct {
@@ -89,6 +90,7 @@ var (
 		"kubelet_client_certificate":  types.ObjectType{AttrTypes: clientAttributes},
 		"kubelet_serving_approver":    types.ObjectType{AttrTypes: approverAttributes},
 		"konnectivity_server":         types.ObjectType{AttrTypes: konnectivityServerAttributes},
+		"ssh_tunnel":                  types.ObjectType{AttrTypes: sshNodeAttributes},
 	}
 	hardenedNodesType = types.ObjectType{AttrTypes: hardenedNodeAttributes}
 )
@@ -274,6 +276,7 @@ func newHardenedNodeModel(observed apply.Observation, node apply.NodeObservation
 		Client:             types.ObjectNull(clientAttributes),
 		Approver:           newApproverModel(node.Approver, observed.ApproverAccess).object(),
 		KonnectivityServer: newKonnectivityServer(observed, node),
+		SSH:                newSSHNode(observed, node),
 	}
 	if node.APIServer != nil {
 		model.Client = newClientModel(observed, node.APIServer).object()

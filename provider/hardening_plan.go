@@ -40,7 +40,7 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 	resp.Diagnostics.Append(r.checkVersion(ctx, name, effective, overrides)...)
 	resp.Diagnostics.Append(r.own(ctx, name, req.Config, &want)...)
 	resp.Diagnostics.Append(problemsOf(settings.CheckTime(effective, r.clock.Now()), "Give another value: ")...)
-	resp.Diagnostics.Append(checkProgram(apply.CheckProgram(nil, want))...)
+	resp.Diagnostics.Append(checkProgram(want, apply.CheckProgram(nil, want))...)
 	resp.Diagnostics.Append(checkArchives(want)...)
 	resp.Diagnostics.Append(nodeProblemsOf(overrides.CheckTime(r.clock.Now()), "Give another value: ")...)
 	if resp.Diagnostics.HasError() {
@@ -52,8 +52,8 @@ func (r *hardening) ModifyPlan(ctx context.Context, req resource.ModifyPlanReque
 		// reported by Read or, for a new resource, by Create.
 		return
 	}
-	resp.Diagnostics.Append(checkProgram(apply.CheckProgram(&observed, want))...)
-	resp.Diagnostics.Append(foreignTunnel(name, apply.CheckTunnel(observed, want))...)
+	resp.Diagnostics.Append(checkProgram(want, apply.CheckProgram(&observed, want))...)
+	resp.Diagnostics.Append(refusedTunnel(name, apply.CheckTunnel(observed, want))...)
 	for _, problem := range apply.CheckClientCAs(name, observed, want) {
 		resp.Diagnostics.Append(lackingCA(problem))
 	}
@@ -139,6 +139,7 @@ func (m *hardeningModel) expect(
 		}
 		model.Client = clientAfter(model.Client, observed, steps)
 		model.KonnectivityServer = konnectivityServerAfter(model.KonnectivityServer, node.Name, steps)
+		model.SSH = sshNodeAfter(model.SSH, node.Name, steps)
 		model.Approver = approverAfter(model.Approver, node.Name, steps)
 		nodes[node.Name] = model
 	}

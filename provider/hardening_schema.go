@@ -185,6 +185,7 @@ func hardenedNodesSchema() schema.Attribute {
 				"kubelet_client_certificate": clientSchema(),
 				"kubelet_serving_approver":   approverSchema(),
 				"konnectivity_server":        konnectivityServerSchema(),
+				"ssh_tunnel":                 sshNodeSchema(),
 				"kubelet_serving_certificate": schema.SingleNestedAttribute{
 					MarkdownDescription: "The certificate that the node's kubelet serves, as a TLS client saw it.",
 					Computed:            true,

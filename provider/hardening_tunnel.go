@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -43,11 +44,11 @@ var (
 	}
 	tunnelAttributes = withManaged(tunnelGroup, map[string]attr.Type{
 		konnectivityAttribute: types.ObjectType{AttrTypes: konnectivityAttributes},
+		sshAttribute:          types.ObjectType{AttrTypes: sshAttributes},
 	})
 	konnectivityServerAttributes = map[string]attr.Type{
 		"ready_agents": types.Int64Type, "agents": textsType, "not_after": types.StringType, "problem": types.StringType,
 	}
-	konnectivityPath = path.Root(tunnelGroup).AtName(konnectivityAttribute)
 )
 
 func tunnelSchema() schema.Attribute {
@@ -62,9 +63,10 @@ func tunnelSchema() schema.Attribute {
 		Optional:            true,
 		Computed:            true,
 		Default: objectdefault.StaticValue(types.ObjectValueMust(tunnelAttributes, withManagedNull(tunnelGroup, map[string]attr.Value{
-			konnectivityAttribute: types.ObjectNull(konnectivityAttributes),
+			konnectivityAttribute: types.ObjectNull(konnectivityAttributes), sshAttribute: types.ObjectNull(sshAttributes),
 		}))),
 		Attributes: withManagedSchema(tunnelGroup, map[string]schema.Attribute{
+			sshAttribute: sshSchema(),
 			konnectivityAttribute: schema.SingleNestedAttribute{
 				MarkdownDescription: "How Konnectivity runs, with `mode = \"konnectivity\"`.",
 				Optional:            true,
@@ -103,8 +105,28 @@ func konnectivityServerSchema() schema.Attribute {
 	}
 }
 
-// declareTunnel adds what the object says to the mode, which is managed. It returns false if not all of it is known.
+// declareTunnel adds what the objects say to the mode, which is managed. It returns false if not all of it is known.
 func (m *hardeningModel) declareTunnel(ctx context.Context, want *settings.Settings) (known bool, diags diag.Diagnostics) {
+	known, diags = m.declareSSH(ctx, want)
+	konnectivityKnown, konnectivityDiags := m.declareKonnectivity(ctx, want)
+	diags.Append(konnectivityDiags...)
+	if !diags.HasError() {
+		diags.Append(problemsOf(want.Tunnel.Check(), "Give another value: ")...)
+	}
+	return known && konnectivityKnown && !diags.HasError(), diags
+}
+
+// needless refuses what would have no effect with the declared mode.
+func (m *hardeningModel) needless(attributeName string, mode settings.TunnelMode) (known bool, diags diag.Diagnostics) {
+	declared := attribute[types.String](m.Tunnel, "mode")
+	if !declared.IsUnknown() && declared.ValueString() != string(mode) {
+		diags.AddAttributeError(path.Root(tunnelGroup).AtName(attributeName), "That tunnel is not declared",
+			fmt.Sprintf("tunnel.%s would have no effect; set tunnel.mode = %q, or leave it out.", attributeName, mode))
+	}
+	return !declared.IsUnknown(), diags
+}
+
+func (m *hardeningModel) declareKonnectivity(ctx context.Context, want *settings.Settings) (known bool, diags diag.Diagnostics) {
 	object := attribute[types.Object](m.Tunnel, konnectivityAttribute)
 	if m.Tunnel.IsUnknown() || object.IsUnknown() {
 		return false, nil
@@ -131,15 +153,10 @@ func (m *hardeningModel) declareTunnel(ctx context.Context, want *settings.Setti
 			return false, diags
 		}
 	}
-	diags.Append(problemsOf(want.Tunnel.Check(), "Give another value: ")...)
-	mode := attribute[types.String](m.Tunnel, "mode")
-	if !mode.IsUnknown() && mode.ValueString() != string(settings.Konnectivity) {
-		diags.AddAttributeError(konnectivityPath, "Konnectivity is not declared",
-			"tunnel.konnectivity would have no effect; set tunnel.mode = \"konnectivity\", or leave it out.")
-	}
-	known = archivesKnown && identifiersKnown && !model.ServerImage.IsUnknown() && !model.AgentImage.IsUnknown() &&
-		!model.Keepalive.IsUnknown() && !model.ServerCount.IsUnknown() && !mode.IsUnknown()
-	return known && !diags.HasError(), diags
+	modeKnown, needless := m.needless(konnectivityAttribute, settings.Konnectivity)
+	diags.Append(needless...)
+	return modeKnown && archivesKnown && identifiersKnown && !model.ServerImage.IsUnknown() && !model.AgentImage.IsUnknown() &&
+		!model.Keepalive.IsUnknown() && !model.ServerCount.IsUnknown(), diags
 }
 
 // checkArchives looks whether archives can be read when they are planned with, and not only once nodes are to be given them.
@@ -158,7 +175,7 @@ func checkArchives(want settings.Settings) diag.Diagnostics {
 	return diags
 }
 
-// observedTunnel shows the mode as it was found, and of how Konnectivity is declared to run, what was found to run otherwise.
+// observedTunnel shows the mode as it was found, and of how a tunnel is declared to run, what was found to run otherwise.
 func (m *hardeningModel) observedTunnel(observed apply.Observation) types.Object {
 	object := attribute[types.Object](m.Tunnel, konnectivityAttribute)
 	if object.IsNull() || object.IsUnknown() {
@@ -166,8 +183,9 @@ func (m *hardeningModel) observedTunnel(observed apply.Observation) types.Object
 	} else {
 		object = observedKonnectivity(object, observed)
 	}
-	return types.ObjectValueMust(tunnelAttributes,
-		m.observedManaged(tunnelGroup, observed, map[string]attr.Value{konnectivityAttribute: object}))
+	return types.ObjectValueMust(tunnelAttributes, m.observedManaged(tunnelGroup, observed, map[string]attr.Value{
+		konnectivityAttribute: object, sshAttribute: m.observedSSH(observed),
+	}))
 }
 
 // observedKonnectivity leaves what isn't declared, and what nothing was found of, as it is. Archives leave no trace that could
@@ -241,8 +259,15 @@ func konnectivityServerAfter(now types.Object, node string, steps []apply.Step) 
 	return now
 }
 
-// foreignTunnel tells of a Konnectivity that kubecomm would have to take the place of.
-func foreignTunnel(name string, err error) diag.Diagnostics {
+// refusedTunnel tells of what has the place that a tunnel of kubecomm's would need.
+func refusedTunnel(name string, err error) diag.Diagnostics {
+	if taken, ok := errors.AsType[*apply.PortTakenError](err); ok {
+		return diag.Diagnostics{diag.NewAttributeErrorDiagnostic(settingPath(settings.NameSSHPort),
+			"The port of SSH servers is taken",
+			fmt.Sprintf("Every node of cluster %q is to have an SSH server at port %d, where %s already listens on node %s. Set "+
+				"%s to a port that is free on every node, or stop that program. Nothing was changed.\n\nError: %s",
+				name, taken.Port, taken.Program, taken.Node, settings.NameSSHPort, err))}
+	}
 	if err == nil {
 		return nil
 	}

@@ -29,7 +29,9 @@ func tunnelling(mode attr.Value, set map[string]attr.Value) *hardeningModel {
 		maps.Copy(values, set)
 		object = types.ObjectValueMust(konnectivityAttributes, values)
 	}
-	model.Tunnel = types.ObjectValueMust(tunnelAttributes, map[string]attr.Value{"mode": mode, konnectivityAttribute: object})
+	model.Tunnel = types.ObjectValueMust(tunnelAttributes, map[string]attr.Value{
+		"mode": mode, konnectivityAttribute: object, sshAttribute: types.ObjectNull(sshAttributes),
+	})
 	return model
 }
 
@@ -70,7 +72,6 @@ func TestADeclaredTunnelIsReadAndRefusedWhereItCannotBe(t *testing.T) {
 			mode: text("konnectivity"), set: map[string]attr.Value{"keepalive": text("10s")},
 			at: settings.NameKeepalive, refuse: "10s is out of bounds",
 		},
-		"an SSH tunnel": {mode: text("ssh"), at: settings.NameTunnelMode, refuse: "SSH tunnels are not there yet"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

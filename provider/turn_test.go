@@ -21,6 +21,7 @@ var takeTurns = []string{
 	"TestAccKubeletsRequestTheirCertificatesAndAProgramOnTheNodeApproves",
 	"TestAccTheApiserversIdentityAtKubeletsIsNarrowedRepairedAndReverted",
 	"TestAccATunnelIsAppliedRepairedAndTakenAway",
+	"TestAccAnSSHTunnelIsAppliedRepairedAndTakenAway",
 }
 
 // inTurn skips a test whose turn is on another day.

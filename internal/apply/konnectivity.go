@@ -16,17 +16,11 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
 )
 
-// egressFlag names the file that says which of an apiserver's connections go through a tunnel.
-const egressFlag = "egress-selector-config-file"
-
 // ErrForeignKonnectivity says that somebody else has put Konnectivity into the cluster, with the same names.
 var ErrForeignKonnectivity = errors.New("the cluster has a Konnectivity that isn't kubecomm's")
 
-// CheckTunnel refuses what would take somebody else's place.
-func CheckTunnel(observed Observation, want settings.Settings) error {
-	if want.Tunnel.Mode != settings.Konnectivity {
-		return nil
-	}
+// checkKonnectivity refuses to take somebody else's place.
+func checkKonnectivity(observed Observation) error {
 	if foreign := observed.Konnectivity.foreign(); foreign != "" {
 		return fmt.Errorf("%w: %s", ErrForeignKonnectivity, foreign)
 	}
@@ -49,8 +43,8 @@ func (s KonnectivityServerObservation) begun() bool {
 	return len(s.Keys) > 0
 }
 
-// AnyTunnel reports whether there is anything left of a tunnel of kubecomm's.
-func (o Observation) AnyTunnel() bool {
+// anyKonnectivity reports whether there is anything left of a Konnectivity of kubecomm's.
+func (o Observation) anyKonnectivity() bool {
 	return o.Konnectivity.Present() ||
 		slices.ContainsFunc(o.Nodes, func(node NodeObservation) bool { return node.KonnectivityServer.begun() })
 }
@@ -281,43 +275,11 @@ func planRemoveKonnectivity(observed Observation, reason string) []Step {
 	return steps
 }
 
-// tunnelMode is what carries apiservers' traffic, if that isn't what should: a tunnel that is no longer whole counts as none.
-func (o Observation) tunnelMode(held, should settings.Value) settings.Value {
-	if should.String() == string(settings.Konnectivity) {
-		if o.konnectivityTunnels() {
-			return held
-		}
-		return settings.Value{string(settings.NoTunnel)}
-	}
-	for _, node := range o.Nodes {
-		if node.APIServer == nil {
-			continue
-		}
-		for _, values := range [][]string{node.APIServer.Running[egressFlag], node.APIServer.Manifest[egressFlag]} {
-			switch {
-			case slices.ContainsFunc(values, ours):
-				return settings.Value{string(settings.Konnectivity)}
-			case should != nil && len(values) > 0:
-				return settings.Value{"unknown"}
-			}
-		}
-	}
-	return held
-}
-
-// konnectivityTunnels reports whether every apiserver sends its traffic through a server that works, and that agents of every node are
-// connected to.
+// konnectivityTunnels reports whether every control plane has a server that works, and that agents of every node are connected
+// to.
 func (o Observation) konnectivityTunnels() bool {
-	wanted := documentFile(settings.Document{
-		Name: "egress-selector", Extension: "yaml", Data: konnectivity.EgressSelection(),
-	})
 	for _, node := range o.Nodes {
-		if node.APIServer == nil {
-			continue
-		}
-		found := node.APIServer
-		if !slices.Equal(found.Running[egressFlag], []string{wanted}) || !slices.Equal(found.Manifest[egressFlag], []string{wanted}) ||
-			!konnectivity.IsEgressSelection(found.Documents[wanted]) || !node.KonnectivityServer.Present || node.KonnectivityServer.Problem != nil {
+		if node.APIServer != nil && (!node.KonnectivityServer.Present || node.KonnectivityServer.Problem != nil) {
 			return false
 		}
 	}

@@ -21,43 +21,9 @@ import (
 // be pulled, and they are replaced node by node.
 const agentsLimit = 5 * time.Minute
 
-// tunnelObjectsWork makes, or removes, what a tunnel has in the API.
-type tunnelObjectsWork struct {
-	job
-	backs []change
-}
-
-func (w *tunnelObjectsWork) each(ctx context.Context, objects []ownObject, do func(ownObject) changing) error {
-	return withAPI(ctx, w.target, w.node, func(client apiClient) error {
-		for _, object := range objects {
-			back, err := do(object)(ctx, client)
-			if back != nil {
-				w.backs = append(w.backs, back)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func (w *tunnelObjectsWork) undo(ctx context.Context) error {
-	if len(w.backs) == 0 {
-		return nil
-	}
-	return withAPI(ctx, w.target, w.node, func(client apiClient) error {
-		var problems error
-		for _, back := range slices.Backward(w.backs) {
-			problems = errors.Join(problems, back(ctx, client))
-		}
-		return problems
-	})
-}
-
 // runKonnectivityAgentsWork has agents on every node that are connected to every server.
 type runKonnectivityAgentsWork struct {
-	tunnelObjectsWork
+	objectsWork
 	servers []konnectivity.Server
 	want    konnectivity.Cluster
 }
@@ -180,7 +146,7 @@ func explainAgents(ctx context.Context, client apiClient) string {
 
 // removeKonnectivityAgentsWork removes what a tunnel has in the API. That pods have ended by then isn't waited for: no apiserver
 // uses them, and nothing may keep a destroy from coming to its end.
-type removeKonnectivityAgentsWork struct{ tunnelObjectsWork }
+type removeKonnectivityAgentsWork struct{ objectsWork }
 
 func (w *removeKonnectivityAgentsWork) phases() []phase {
 	return []phase{{"remove what agents are made of", func(ctx context.Context) error {

@@ -272,7 +272,15 @@ func askKonnectivityServer(ctx context.Context, node Node) error {
 // loopbackAnswer is more than any metrics of a tunnel take, in bytes.
 const loopbackAnswer = 4 << 20
 
-// askLoopback asks what answers HTTP at a node's loopback address.
+// loopbackError is an answer other than 200.
+type loopbackError struct {
+	url, status string
+	body        []byte
+}
+
+func (e *loopbackError) Error() string { return fmt.Sprintf("GET %s: %s", e.url, e.status) }
+
+// askLoopback asks what answers HTTP at a node's loopback address. Its errors may be a *loopbackError.
 func askLoopback(ctx context.Context, node Node, port int, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
@@ -291,8 +299,9 @@ func askLoopback(ctx context.Context, node Node, port int, path string) ([]byte,
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s", url, response.Status)
+	body, err := io.ReadAll(io.LimitReader(response.Body, loopbackAnswer))
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = &loopbackError{url, response.Status, body}
 	}
-	return io.ReadAll(io.LimitReader(response.Body, loopbackAnswer))
+	return body, err
 }

@@ -163,7 +163,8 @@ func (w *installKonnectivityServerWork) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	manifest, err := konnectivity.ServerManifest(konnectivityOptions(w.options.Settings, minor), w.node.Name(), now.manifestFiles()...)
+	options := konnectivityOptions(w.options.Settings, minor)
+	manifest, err := konnectivity.ServerManifest(options, w.node.Name(), now.manifestFiles()...)
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten(
 			declare: func(s *settings.Settings) { *s = settings.Defaults() },
 			want: []planned{
 				{ReplaceAPIServer, first, "to be no --egress-selector-config-file"},
-				{RemoveKonnectivityAgents, first, "no tunnel is declared any more"}, {RemoveKonnectivityServer, first, ""},
+				{RemoveKonnectivityAgents, first, "it is no longer declared"}, {RemoveKonnectivityServer, first, ""},
 			},
 		},
 		"none is declared, and nothing is there": {change: without, declare: func(s *settings.Settings) {
@@ -140,7 +140,7 @@ func TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten(
 				o.Nodes[0].KonnectivityServer = server
 			},
 			declare: func(s *settings.Settings) { *s = settings.Defaults() },
-			want:    []planned{{RemoveKonnectivityServer, first, "no tunnel is declared any more"}},
+			want:    []planned{{RemoveKonnectivityServer, first, "it is no longer declared"}},
 		},
 		"a server whose manifest was removed": {
 			change: func(o *Observation) {
@@ -388,7 +388,7 @@ func TestAWebhookIsReachedWhereItsServerHangsUpAndNowhereElse(t *testing.T) {
 		`failed calling webhook "another": EOF`:                                                     false,
 		`Get "https://127.0.0.1:7443": EOF`:                                                         false,
 	} {
-		require.Equal(t, reached, hungUp(errors.New(text)), text)
+		require.Equal(t, reached, konnectivityWays("").hasAsked(errors.New(text)), text)
 	}
-	require.False(t, hungUp(nil))
+	require.False(t, konnectivityWays("").hasAsked(nil))
 }

@@ -25,8 +25,14 @@ type Observation struct {
 	Minor  uint           // version of Kubernetes 1; 0 if the API could not be asked
 	Policy *access.Policy // what the API's RBAC says; nil if it could not be asked
 	// ApproverAccess is what those may do who approve what kubelets request.
-	ApproverAccess ApproverAccess
+	ApproverAccess AccountObservation
 	Konnectivity   KonnectivityObservation
+	// ProxyAccess is what the proxies of SSH tunnels may do.
+	ProxyAccess AccountObservation
+	// PodCIDRs are the ranges that nodes' pods have addresses of, by node; nil if the API could not be asked.
+	PodCIDRs map[string][]netip.Prefix
+	// ClusterCA is the CA, in PEM, that apiservers' certificates are of.
+	ClusterCA []byte
 	// Admin is the client certificate of the cluster's administrator; nil if there is none, or it can't be read.
 	Admin *x509.Certificate
 }
@@ -45,6 +51,7 @@ type NodeObservation struct {
 	Name      string
 	Role      cluster.Role
 	Addresses []netip.Addr
+	Machine   string // what it is, as `uname --machine` tells
 	Serving   ServingObservation
 	Kubelet   KubeletObservation
 	APIServer *APIServerObservation // control planes only
@@ -56,6 +63,8 @@ type NodeObservation struct {
 	Approver ApproverObservation
 	// KonnectivityServer is the server of Konnectivity; of control planes only.
 	KonnectivityServer KonnectivityServerObservation
+	// SSH is what it has of an SSH tunnel.
+	SSH SSHObservation
 }
 
 // component returns how a component is on the node; nil if it isn't there.

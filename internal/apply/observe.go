@@ -67,7 +67,11 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 	group.Go(func() error { return observeAPI(groupCtx, target, &observation) })
 	group.Go(func() error {
 		observation.Admin = observeAdmin(groupCtx, target)
-		return nil
+		admin, err := target.Admin(groupCtx)
+		if err == nil {
+			observation.ClusterCA = admin.CAData
+		}
+		return err
 	})
 	for i, node := range target.Nodes {
 		observed := &observation.Nodes[i]
@@ -77,6 +81,7 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 			observed.Kubeconfigs = observeKubeconfigs(groupCtx, node)
 			return nil
 		})
+		group.Go(func() (err error) { observed.SSH, observed.Machine, err = observeSSH(groupCtx, node); return err })
 		if node.Role() != cluster.ControlPlane {
 			continue
 		}
@@ -91,7 +96,13 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 			return err
 		})
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
-		group.Go(func() (err error) { observed.Approver, err = observeApprover(groupCtx, target, node); return err })
+		group.Go(func() error {
+			machine, err := machineOf(groupCtx, node)
+			if err == nil {
+				observed.Approver, err = observeApprover(groupCtx, target, node, machine)
+			}
+			return err
+		})
 		group.Go(func() (err error) {
 			observed.KonnectivityServer, err = observeKonnectivityServer(groupCtx, node)
 			return err
@@ -144,8 +155,12 @@ func observeAPI(ctx context.Context, target Target, observation *Observation) er
 				return err
 			}
 			observation.Policy = observePolicy(ctx, client)
-			observation.ApproverAccess = observeApproverAccess(ctx, client)
+			observation.ApproverAccess = observeAccount(ctx, client, approverObjects())
 			observation.Konnectivity = observeKonnectivity(ctx, client, target)
+			observation.ProxyAccess = observeAccount(ctx, client, proxyObjects())
+			if observation.PodCIDRs, err = podCIDRs(ctx, client); err != nil {
+				return err
+			}
 			return nil
 		})
 		if err == nil {

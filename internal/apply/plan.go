@@ -46,9 +46,13 @@ func Plan(observed Observation, want settings.Settings) []Step {
 		steps = append(steps, planKubelets(observed, want, issuerProblem)...)
 	}
 	steps = append(steps, planKonnectivity(observed, want)...)
+	steps = append(steps, planSSH(observed, want)...)
 	components(func(component settings.Component) bool { return !asks || !signs(component) })
 	if want.Tunnel.Mode != settings.Konnectivity {
-		steps = append(steps, planRemoveKonnectivity(observed, "no tunnel is declared any more")...)
+		steps = append(steps, planRemoveKonnectivity(observed, "it is no longer declared")...)
+	}
+	if want.Tunnel.Mode != settings.SSH {
+		steps = append(steps, planRemoveSSH(observed, "it is no longer declared")...)
 	}
 	if asks {
 		steps = append(steps, planTokens(observed, want)...)
@@ -235,6 +239,7 @@ func PlanRestore(observed Observation) []Step {
 		func(c KubeletClientObservation) *x509.Certificate { return c.afterRestore(observed.Time) }, reason)...)
 	steps = append(steps, planRemoveApprover(observed, reason)...)
 	steps = append(steps, planRemoveKonnectivity(observed, reason)...)
+	steps = append(steps, planRemoveSSH(observed, reason)...)
 	for _, kind := range []Kind{RestoreServing, RemoveFiles} {
 		for _, node := range observed.Nodes {
 			steps = append(steps, Step{kind, node.Name, reason})

@@ -41,7 +41,7 @@ func notRequesting(o Observation) Observation {
 		settings.ControllerManager: {Running: sharedSigning, Manifest: sharedSigning},
 	}
 	o.Nodes[0].Approver = ApproverObservation{Problem: errors.New("it isn't installed")}
-	o.ApproverAccess = ApproverAccess{Known: true, Problem: "there is no ServiceAccount"}
+	o.ApproverAccess = AccountObservation{Known: true, Problem: "there is no ServiceAccount"}
 	for i := range o.Nodes {
 		o.Nodes[i].Kubelet = KubeletObservation{File: kubelet.Fields{}, Running: kubelet.Fields{}}
 	}
@@ -56,7 +56,7 @@ func requesting(t *testing.T) Observation {
 		Running: ownSigning, Manifest: ownSigning, Baseline: sharedSigning,
 	}
 	o.Nodes[0].Approver = ApproverObservation{Present: true, Active: true}
-	o.ApproverAccess = ApproverAccess{Known: true, Present: true}
+	o.ApproverAccess = AccountObservation{Known: true, Present: true}
 	on := kubelet.Fields{kubelet.BootstrapField: json.RawMessage("true")}
 	for i := range o.Nodes {
 		o.Nodes[i].Serving.Files.Requests = true
@@ -149,7 +149,7 @@ func TestKubeletsAreToldToRequestOnceWhoApprovesAndWhoSignsAreThere(t *testing.T
 			declare: requested(), want: []planned{{AllowApprover, cp, "there is no Role"}},
 		},
 		"rights that nobody could ask for are left alone": {
-			observed: requesting, change: func(o *Observation) { o.ApproverAccess = ApproverAccess{Problem: "?"} },
+			observed: requesting, change: func(o *Observation) { o.ApproverAccess = AccountObservation{Problem: "?"} },
 			declare: requested(),
 		},
 		"a kubelet that was told not to request is told again": {

@@ -43,6 +43,14 @@ const (
 	RemoveKonnectivityAgents  Kind = "remove the agents of Konnectivity"
 	RemoveKonnectivityServer  Kind = "remove the server of Konnectivity"
 
+	AllowSSHProxy    Kind = "let SSH proxies see which nodes there are"
+	MakeSSHKeys      Kind = "make the keys of the SSH tunnel"
+	InstallSSHServer Kind = "install the SSH server of the tunnel"
+	InstallSSHProxy  Kind = "install the SSH proxy of the tunnel"
+	RemoveSSHProxy   Kind = "remove the SSH proxy of the tunnel"
+	RemoveSSHServer  Kind = "remove the SSH server of the tunnel"
+	DisallowSSHProxy Kind = "take the SSH proxies' rights away"
+
 	UnbindKubeletClient Kind = "remove kubecomm's binding of the apiservers' identity at kubelets"
 
 	RemoveApprover   Kind = "remove the approver of what kubelets request"
@@ -70,10 +78,13 @@ const (
 	Reload    Effect = "the running kubelet takes it up, or before Kubernetes 1.36 restarts, its pods go on"
 	Dial      Effect = "the running kube-apiserver takes it up with its next connections"
 	Service   Effect = "a program of kubecomm's runs on the control plane"
-	Pods      Effect = "pods are started or replaced, and what goes through them ends"
-	Restart   Effect = "the kubelet restarts, its pods go on"
-	Away      Effect = "another takes its place, and it is away for some seconds"
-	Swap      Effect = "another kube-apiserver takes its place while a second one serves"
+
+	NodeService Effect = "a program of kubecomm's runs on the node"
+
+	Pods    Effect = "pods are started or replaced, and what goes through them ends"
+	Restart Effect = "the kubelet restarts, its pods go on"
+	Away    Effect = "another takes its place, and it is away for some seconds"
+	Swap    Effect = "another kube-apiserver takes its place while a second one serves"
 )
 
 // traits are what all steps of a kind have in common.
@@ -142,7 +153,7 @@ var kinds = map[Kind]traits{
 	},
 	AllowApprover: {
 		effect: Object, verified: "what is requested in a kubelet's name is approved", undone: "the objects are as they were before",
-		parallel: oneByOne, work: func(j job) work { return &allowApproverWork{accessWork{job: j}} },
+		parallel: oneByOne, work: func(j job) work { return &allowWork{objectsWork{job: j}, approverObjects()} },
 	},
 	InstallApprover: {
 		effect: Service, verified: "it sees requests, and approves one before any kubelet depends on it",
@@ -155,7 +166,7 @@ var kinds = map[Kind]traits{
 	},
 	DisallowApprover: {
 		effect: Object, verified: "no approver is left", undone: "the objects are created again",
-		parallel: oneByOne, work: func(j job) work { return &disallowApproverWork{accessWork{job: j}} },
+		parallel: oneByOne, work: func(j job) work { return &disallowWork{objectsWork{job: j}, approverObjects()} },
 	},
 	ConfigureKubelet: {
 		effect: Restart, verified: "the kubelet says that it runs with it, and the node is ready",
@@ -182,15 +193,45 @@ var kinds = map[Kind]traits{
 	RunKonnectivityAgents: {
 		effect: Pods, verified: "agents of every node say that they are connected to every server",
 		undone:   "the objects are as they were before",
-		parallel: oneByOne, work: func(j job) work { return &runKonnectivityAgentsWork{tunnelObjectsWork: tunnelObjectsWork{job: j}} },
+		parallel: oneByOne, work: func(j job) work { return &runKonnectivityAgentsWork{objectsWork: objectsWork{job: j}} },
 	},
 	RemoveKonnectivityAgents: {
 		effect: Object, verified: "no apiserver uses them", undone: "the objects are created again",
-		parallel: oneByOne, work: func(j job) work { return &removeKonnectivityAgentsWork{tunnelObjectsWork{job: j}} },
+		parallel: oneByOne, work: func(j job) work { return &removeKonnectivityAgentsWork{objectsWork{job: j}} },
 	},
 	RemoveKonnectivityServer: {
 		effect: FilesOnly, verified: "no apiserver uses it", undone: "it is installed again",
 		parallel: sideBySide, work: func(j job) work { return &removeKonnectivityServerWork{job: j} },
+	},
+	AllowSSHProxy: {
+		effect: Object, verified: "proxies say that the API has told them", undone: "the objects are as they were before",
+		parallel: oneByOne, work: func(j job) work { return &allowWork{objectsWork{job: j}, proxyObjects()} },
+	},
+	MakeSSHKeys: {
+		effect: FilesOnly, verified: "both ends say that they have them", undone: "its files are put back as they were",
+		parallel: sideBySide, work: func(j job) work { return &makeSSHKeysWork{job: j} },
+	},
+	InstallSSHServer: {
+		effect: NodeService, verified: "it says that it has its key, and lets every control plane in",
+		undone:   "it is as it was before",
+		parallel: sideBySide, work: func(j job) work { return &sshEndWork{job: j, end: serverEnd()} },
+	},
+	InstallSSHProxy: {
+		effect: Service, verified: "it says that it is connected to every node by the right keys",
+		undone:   "it is as it was before",
+		parallel: sideBySide, work: func(j job) work { return &sshEndWork{job: j, end: proxyEnd()} },
+	},
+	RemoveSSHProxy: {
+		effect: FilesOnly, verified: "no apiserver uses it", undone: "it is installed again",
+		parallel: sideBySide, work: func(j job) work { return &removeSSHEndWork{job: j, end: proxyEnd()} },
+	},
+	RemoveSSHServer: {
+		effect: FilesOnly, verified: "no proxy uses it", undone: "it is installed again",
+		parallel: sideBySide, work: func(j job) work { return &removeSSHEndWork{job: j, end: serverEnd()} },
+	},
+	DisallowSSHProxy: {
+		effect: Object, verified: "no proxy is left", undone: "the objects are created again",
+		parallel: oneByOne, work: func(j job) work { return &disallowWork{objectsWork{job: j}, proxyObjects()} },
 	},
 	RestoreServing: {
 		effect: Reload, verified: "a TLS client on a control plane is shown it", undone: "the kubelet serves the issued one",

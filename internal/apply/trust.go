@@ -105,7 +105,9 @@ func (w *trustWork) prepare(ctx context.Context) error {
 	previous, next, err := rebaseFlags(ctx, w.job, settings.APIServer, managedFlags(settings.APIServer, nil, nil),
 		func(found *ComponentObservation) controlplane.Flags {
 			flags := maps.Clone(found.Manifest)
-			if w.options.Settings.Tunnel.Mode != settings.Konnectivity && slices.ContainsFunc(flags[egressFlag], ours) {
+			declared, tunnelled := w.options.Settings.Documents[egressFlag]
+			stays := tunnelled && slices.Contains(flags[egressFlag], documentFile(declared))
+			if slices.ContainsFunc(flags[egressFlag], ours) && !stays {
 				// A tunnel that isn't declared any more may not work any more either.
 				delete(flags, egressFlag)
 			}

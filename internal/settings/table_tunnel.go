@@ -1,6 +1,11 @@
 package settings
 
-import "github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
+import (
+	"strconv"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
+)
 
 const (
 	toNodes = "apiserver → kubelets, nodes, pods and services: logs, exec, attach, port-forward, the proxy, webhooks and " +
@@ -11,6 +16,10 @@ const (
 	tunnelledByBoth = "`/etc/kubernetes/manifests/konnectivity-server.yaml` on every control plane, and " + tunnelledBy
 	tunnelSeenBy    = "the manifests, whether servers say that they are healthy, the DaemonSets, and for each server, how many " +
 		"agents say that they are connected to it"
+
+	sshServers = "`" + ssh.ServerFolder + "` and `" + ssh.UnitFolder + "/" + ssh.ServerSocket + "` on every node"
+	sshSeenBy  = "files by their digests, keys by what they say of themselves, systemd's units, and what servers and proxies say " +
+		"of how they are and to whom they are connected"
 )
 
 // tunnelTable lists the settings of what carries traffic from control planes to nodes.
@@ -20,12 +29,13 @@ func tunnelTable() []Setting {
 	return []Setting{
 		{
 			Name: NameTunnelMode,
-			Meaning: "What carries the traffic of apiservers to kubelets, nodes, pods and services. `konnectivity`: a server on " +
-				"each control plane, to which agents on every node connect, by an `EgressSelectorConfiguration`; nodes then need " +
-				"not be reachable from control planes at all. `none`: apiservers connect by themselves, whatever was there " +
-				"before. Kubelets are verified through a tunnel as without one.",
+			Meaning: "What carries the traffic of apiservers to kubelets, nodes, pods and services, by an " +
+				"`EgressSelectorConfiguration`. `konnectivity`: a server on each control plane, to which agents on every node " +
+				"connect; nodes then need not be reachable from control planes at all. `ssh`: a proxy on each control plane, that " +
+				"connects to a server on every node by SSH; nodes then need to be reachable at one port alone. `none`: apiservers " +
+				"connect by themselves, whatever was there before. Kubelets are verified through a tunnel as without one.",
 			Protects:    toNodes,
-			TakesEffect: swaps + ", once agents on every node are connected; sessions that are under way end",
+			TakesEffect: swaps + ", once every node is connected; sessions that are under way end",
 			Document:    egressFlag,
 			Form:        Text,
 			check:       checkMode,
@@ -94,6 +104,25 @@ func tunnelTable() []Setting {
 				"leases",
 			observed: tunnelSeenBy,
 			Default:  string(konnectivity.PerServer),
+		},
+		{
+			Name:        NameSSHPort,
+			Meaning:     "The port at which every node's SSH server listens, at the node's addresses.",
+			Protects:    toNodes,
+			TakesEffect: "servers listen there, and then proxies connect to it; what goes through the tunnel at that moment ends",
+			lives:       sshServers,
+			observed:    sshSeenBy,
+			Default:     strconv.Itoa(ssh.DefaultPort),
+		},
+		{
+			Name: NameSSHRotation,
+			Meaning: "Any text, such as a date. When it changes, every node gets another host key, and every control plane another " +
+				"key of its own; old ones are known until nobody uses them any more.",
+			Protects:    toNodes,
+			TakesEffect: "both ends take their keys up while they run; sessions that are under way go on",
+			lives:       sshServers + "; `" + ssh.ProxyKey + "` on every control plane",
+			observed:    sshSeenBy,
+			Default:     declaredAsBefore,
 		},
 	}
 }

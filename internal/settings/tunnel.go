@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
 )
 
 // TunnelMode is what carries apiservers' traffic to nodes, pods and services.
@@ -17,6 +19,7 @@ type TunnelMode string
 // The modes.
 const (
 	NoTunnel     TunnelMode = "none"
+	SSH          TunnelMode = "ssh"
 	Konnectivity TunnelMode = "konnectivity"
 )
 
@@ -27,7 +30,19 @@ type Tunnel struct {
 	Konnectivity konnectivity.Options
 	// ImageArchives are files, where the provider runs, whose images nodes are given instead of pulling them.
 	ImageArchives []string
+	// SSH is how that is to run.
+	SSH SSHOptions
 }
+
+// SSHOptions are those of SSH tunnels.
+type SSHOptions struct {
+	Port uint16 // of servers; 0 for the usual one
+	// KeyGeneration is the text by which other keys were asked for; empty if any will do.
+	KeyGeneration string
+}
+
+// MaxKeyGeneration is how many characters that text may have.
+const MaxKeyGeneration = 64
 
 // The names of a tunnel's settings. Those of one kind of tunnel are in an object of its own.
 const (
@@ -38,6 +53,8 @@ const (
 	NameKeepalive        = tunnelGroup + ".konnectivity.keepalive"
 	NameAgentIdentifiers = tunnelGroup + ".konnectivity.agent_identifiers"
 	NameServerCount      = tunnelGroup + ".konnectivity.server_count_strategy"
+	NameSSHPort          = tunnelGroup + ".ssh.port"
+	NameSSHRotation      = tunnelGroup + ".ssh.rotate_keys_when_changed"
 
 	tunnelGroup   = "tunnel"
 	attributeMode = "mode"
@@ -55,19 +72,34 @@ func egressDocument() document {
 	return document{
 		key: egressFlag, name: "egress-selector", extension: "yaml",
 		write: func(part func(string) Value) ([]byte, error) {
-			if part(attributeMode).String() != string(Konnectivity) {
+			selection, tunnelled := egressSelections[TunnelMode(part(attributeMode).String())]
+			if !tunnelled {
 				return nil, errNoDocument
 			}
-			return konnectivity.EgressSelection(), nil
+			return selection, nil
 		},
 		read: func(data []byte) (map[string]Value, error) {
-			if !konnectivity.IsEgressSelection(data) {
+			mode := TunnelOf(data)
+			if mode == "" {
 				return nil, nil
 			}
-			return map[string]Value{attributeMode: {string(Konnectivity)}}, nil
+			return map[string]Value{attributeMode: {string(mode)}}, nil
 		},
 	}
 }
+
+// TunnelOf is the kind of tunnel that an egress selection is for; empty if it is none of kubecomm's.
+func TunnelOf(egressSelection []byte) TunnelMode {
+	for mode, selection := range egressSelections {
+		if bytes.Equal(bytes.TrimSpace(egressSelection), bytes.TrimSpace(selection)) {
+			return mode
+		}
+	}
+	return ""
+}
+
+// egressSelections are the files that have apiservers use each kind of tunnel.
+var egressSelections = map[TunnelMode][]byte{SSH: ssh.EgressSelection(), Konnectivity: konnectivity.EgressSelection()}
 
 // declareMode leaves it to the file to have a tunnel. To have none is to have no such file, whoever's it is.
 func (s *Settings) declareMode(mode TunnelMode) {
@@ -77,12 +109,7 @@ func (s *Settings) declareMode(mode TunnelMode) {
 	}
 }
 
-func checkMode(value Value, _ func(string) Value) error {
-	if value[0] == "ssh" {
-		return errors.New("SSH tunnels are not there yet; set mode = \"konnectivity\", or \"none\"")
-	}
-	return oneOf(string(NoTunnel), string(Konnectivity))(value, nil)
-}
+var checkMode = oneOf(string(NoTunnel), string(SSH), string(Konnectivity))
 
 // Check refuses what a tunnel can't be made of, or what would have no effect.
 func (t Tunnel) Check() []Problem {
@@ -108,6 +135,9 @@ func (t Tunnel) Check() []Problem {
 	}
 	if options.ServerCount != "" {
 		refuse(NameServerCount, checkServerCount(Value{string(options.ServerCount)}, nil))
+	}
+	if length := len(t.SSH.KeyGeneration); length > MaxKeyGeneration {
+		refuse(NameSSHRotation, fmt.Errorf("it has %d characters, at most %d are possible", length, MaxKeyGeneration))
 	}
 	for i, identifier := range options.Identifiers {
 		err := checkIdentifier(identifier)

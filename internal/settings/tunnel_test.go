@@ -1,12 +1,14 @@
 package settings
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
 )
 
 func TestATunnelIsAFileOfApiserversAndNoneIsNoSuchFile(t *testing.T) {
@@ -17,6 +19,14 @@ func TestATunnelIsAFileOfApiserversAndNoneIsNoSuchFile(t *testing.T) {
 	mode := named(t, NameTunnelMode)
 	require.Equal(t, Value{"konnectivity"}, mode.FromDocument(with.Documents[egressFlag].Data))
 	require.Nil(t, mode.FromDocument([]byte("somebody else's")))
+
+	bySSH := Of(map[string]Value{NameTunnelMode: {"ssh"}})
+	require.Equal(t, SSH, bySSH.Tunnel.Mode)
+	require.Equal(t, ssh.EgressSelection(), bySSH.Documents[egressFlag].Data)
+	require.Equal(t, Value{"ssh"}, mode.FromDocument(bySSH.Documents[egressFlag].Data))
+
+	require.Equal(t, SSH, TunnelOf(ssh.EgressSelection()))
+	require.Empty(t, TunnelOf([]byte("apiVersion: apiserver.k8s.io/v1beta1")))
 
 	without := Of(map[string]Value{NameTunnelMode: {"none"}})
 	require.Empty(t, without.Documents)
@@ -33,10 +43,10 @@ func TestATunnelIsAFileOfApiserversAndNoneIsNoSuchFile(t *testing.T) {
 
 func TestAModeThatIsNoneIsRefused(t *testing.T) {
 	tests := map[string]struct{ mode, refuse string }{
-		"none":             {"none", ""},
-		"konnectivity":     {"konnectivity", ""},
-		"what comes later": {"ssh", "SSH tunnels are not there yet"},
-		"anything else":    {"vpn", `"vpn" is none of none, konnectivity`},
+		"none":          {"none", ""},
+		"konnectivity":  {"konnectivity", ""},
+		"ssh":           {"ssh", ""},
+		"anything else": {"vpn", `"vpn" is none of none, ssh, konnectivity`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -73,6 +83,7 @@ func TestATunnelThatCannotBeMadeIsRefused(t *testing.T) {
 		"the same archive twice":    {func(t *Tunnel) { t.ImageArchives[1] = "a.tar" }, NameImageArchives, "a.tar is there twice"},
 		"an archive without a name": {func(t *Tunnel) { t.ImageArchives[1] = "" }, NameImageArchives, "is empty"},
 		"a keepalive too short":     {func(t *Tunnel) { t.Konnectivity.Keepalive = 30 * time.Second }, NameKeepalive, "30s is out of bounds: at least 40s and at most 1h"},
+		"a long text for keys":      {func(t *Tunnel) { t.SSH.KeyGeneration = strings.Repeat("x", 65) }, NameSSHRotation, "it has 65 characters"},
 		"an unknown identifier":     {func(t *Tunnel) { t.Konnectivity.Identifiers[0] = "name=a" }, NameAgentIdentifiers, "KIND is one of ipv4"},
 		"two in one":                {func(t *Tunnel) { t.Konnectivity.Identifiers[0] = "host=a&host=b" }, NameAgentIdentifiers, "must be encoded"},
 		"the same twice":            {func(t *Tunnel) { t.Konnectivity.Identifiers[0] = "default-route=true" }, NameAgentIdentifiers, "is there twice"},

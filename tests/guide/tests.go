@@ -20,6 +20,8 @@ var (
 	plansTunnel   = test{"internal/apply", "TestATunnelIsThereBeforeApiserversAreToldOfItAndGoesAfterTheyHaveForgotten"}
 	tunnels       = test{"tests/e2e/tunnel", "TestApiserversReachNodesThroughTheTunnelAlone"}
 	repairsTunnel = test{"provider", "TestAccATunnelIsAppliedRepairedAndTakenAway"}
+	repairsSSH    = test{"provider", "TestAccAnSSHTunnelIsAppliedRepairedAndTakenAway"}
+	exchangesKeys = test{"internal/apply", "TestKeysAreExchangedWithoutAMomentInWhichOneEndRefusesTheOther"}
 	countsLeases  = test{"tests/e2e/tunnel", "TestAgentsMeetEveryServerOfSeveralControlPlanes"}
 	routesTunnel  = test{"internal/tunnel/konnectivity", "TestTrafficForPodsLeavesAControlPlaneByItsOwnAgentOnlyWhereThereIsNoOther"}
 )
@@ -38,13 +40,15 @@ var others = map[string][]test{
 	"kubelet.max_parallel_restarts":         {{"provider", "TestADeclarationBecomesFlagsAndFields"}},
 	settings.NameKubeletClient:              {narrows},
 	settings.NameKubeletClientRole:          {narrows},
-	settings.NameTunnelMode:                 {repairsTunnel, tunnels},
+	settings.NameTunnelMode:                 {repairsTunnel, repairsSSH, tunnels},
 	settings.NameServerImage:                {plansTunnel, repairsTunnel},
 	settings.NameAgentImage:                 {plansTunnel, repairsTunnel},
 	settings.NameImageArchives:              {plansTunnel, tunnels},
 	settings.NameKeepalive:                  {repairsTunnel},
 	settings.NameAgentIdentifiers:           {routesTunnel},
 	settings.NameServerCount:                {plansTunnel, repairsTunnel, countsLeases},
+	settings.NameSSHPort:                    {repairsSSH, tunnels},
+	settings.NameSSHRotation:                {exchangesKeys, repairsSSH, tunnels},
 }
 
 var (

@@ -53,11 +53,12 @@ const GuardScript = `[ ! -e /etc/kubernetes/admin.conf ] || {
 // TracesScript finds what only kubecomm makes.
 const TracesScript = GuardScript + `find /etc/kubernetes -path '*kubecomm*'
 find /var/lib/kubelet -maxdepth 2 '(' -name '*kubecomm*' -o -name 'kubelet-server-*' ')'
-find /etc/systemd/system /opt /var/lib/private -name 'kubecomm-approver*' -o -path /opt/kubecomm
-systemctl list-units --all --no-legend 'kubecomm-approver*'
+find /etc/systemd/system /opt /var/lib/private -name 'kubecomm-approver*' -o -name 'kubecomm-ssh-*' -o -path /opt/kubecomm
+systemctl list-units --all --no-legend 'kubecomm-approver*' 'kubecomm-ssh-*'
 [ ! -e /etc/kubernetes/admin.conf ] || kubectl --kubeconfig /etc/kubernetes/admin.conf get --all-namespaces --output name \
-  serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings | grep approver | grep kubecomm
-find /run -maxdepth 1 -name kubecomm.lock
+  serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,services,validatingwebhookconfigurations |
+  grep -E 'approver|ssh-proxy|tunnel-proof' | grep kubecomm
+find /run -maxdepth 1 -name kubecomm.lock -o -name kubecomm
 nft list tables | grep kubecomm
 crictl --timeout 30s ps --name kube-apiserver-next | tail -n +2`
 

@@ -95,3 +95,16 @@ resource "kubecomm_hardening" "remote" {
     }
   }
 }
+
+# Nodes are reachable at one port alone: control planes connect to it by SSH, with keys that each side knows the other by.
+resource "kubecomm_hardening" "guarded" {
+  cluster = "guarded"
+
+  tunnel = {
+    mode = "ssh"
+    ssh = {
+      port                     = 2222
+      rotate_keys_when_changed = "2026-12" # any text: another one, and every key is exchanged
+    }
+  }
+}

@@ -1,7 +1,5 @@
 package konnectivity
 
-import "strings"
-
 // egressSelection is what apiservers read (Kubernetes v1.37.1, staging/src/k8s.io/apiserver/pkg/apis/apiserver/v1beta1).
 // What it doesn't name, etcd and the control plane's own webhooks of tokens and authorization, goes there directly.
 const egressSelection = `apiVersion: apiserver.k8s.io/v1beta1
@@ -16,8 +14,3 @@ egressSelections:
 
 // EgressSelection is the file that has an apiserver send its traffic to nodes, pods and services through its server.
 func EgressSelection() []byte { return []byte(egressSelection) }
-
-// IsEgressSelection reports whether a file is that one.
-func IsEgressSelection(data []byte) bool {
-	return strings.TrimSpace(string(data)) == strings.TrimSpace(egressSelection)
-}

@@ -64,8 +64,6 @@ func TestTheEgressSelectionIsForTrafficToTheClusterAlone(t *testing.T) {
 	require.Equal(t, "cluster", cluster.Name)
 	require.Equal(t, v1beta1.ProtocolGRPC, cluster.Connection.ProxyProtocol)
 	require.Equal(t, Socket, cluster.Connection.Transport.UDS.UDSName)
-	require.True(t, IsEgressSelection(EgressSelection()))
-	require.False(t, IsEgressSelection([]byte("apiVersion: apiserver.k8s.io/v1beta1")))
 }
 
 func TestAServersManifestIsAnotherWhenItsFilesAre(t *testing.T) {

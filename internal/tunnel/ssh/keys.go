@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -14,19 +15,59 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 )
 
-// NewKey makes an Ed25519 key, in OpenSSH's format, and returns its public key in the form of a line of authorized_keys.
-func NewKey() (pki.PrivateKey, string, error) {
+// NewKey makes an Ed25519 key, as the content of its file: a line with the public key, as authorized_keys has them, with the
+// generation as its comment, and then the key, in OpenSSH's format. What is public is read without what isn't. It returns that
+// line's parts as well.
+func NewKey(generation string) (pki.PrivateKey, PublicKey, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return pki.PrivateKey{}, "", fmt.Errorf("generating a key: %w", err)
+		return pki.PrivateKey{}, PublicKey{}, fmt.Errorf("generating a key: %w", err)
 	}
 	block, err := ssh.MarshalPrivateKey(private, "")
 	if err != nil {
-		return pki.PrivateKey{}, "", fmt.Errorf("encoding a key: %w", err)
+		return pki.PrivateKey{}, PublicKey{}, fmt.Errorf("encoding a key: %w", err)
 	}
 	data := pem.EncodeToMemory(block)
-	public, err := PublicKeyOf(data)
-	return pki.Conceal(data), public, err
+	line, err := PublicKeyOf(data)
+	if err != nil {
+		return pki.PrivateKey{}, PublicKey{}, err
+	}
+	public := PublicKey{Line: line, Generation: generation}
+	return pki.Conceal(append([]byte(public.firstLine()+"\n"), data...)), public, nil
+}
+
+// PublicKey is what the first line of a key's file tells.
+type PublicKey struct {
+	Line       string // as authorized_keys has it, without a comment
+	Generation string // by which somebody asked for it; empty if nobody did
+}
+
+func (k PublicKey) firstLine() string {
+	if k.Generation == "" {
+		return k.Line
+	}
+	return k.Line + " " + url.QueryEscape(k.Generation)
+}
+
+// ParseFirstLine reads it.
+func ParseFirstLine(line string) (PublicKey, error) {
+	key, err := ParsePublicKey(line)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	found := PublicKey{Line: Encode(key)}
+	_, comment, _, _, _ := ssh.ParseAuthorizedKey([]byte(line))
+	found.Generation, err = url.QueryUnescape(comment)
+	return found, err
+}
+
+// Fingerprint is what the key is called in logs.
+func (k PublicKey) Fingerprint() string {
+	key, err := ParsePublicKey(k.Line)
+	if err != nil {
+		return ""
+	}
+	return Fingerprint(key)
 }
 
 // ParseKey reads such a key. Its errors never hold any of the input.

@@ -31,7 +31,8 @@ const (
 	ServerFolder  = FilesFolder + "/server"
 	ServerFile    = ServerFolder + "/" + ConfigName
 	ServerKey     = ServerFolder + "/" + HostKeyName
-	ServerControl = "/run/kubecomm/ssh-server/" + ControlSocket
+	ServerRun     = "/run/kubecomm/ssh-server"
+	ServerControl = ServerRun + "/" + ControlSocket
 )
 
 // A proxy's files, on control planes.
@@ -42,7 +43,8 @@ const (
 	ProxyCA      = ProxyFolder + "/ca.crt"
 	ProxyToken   = ProxyFolder + "/token"
 	ProxyState   = "kubecomm-ssh-proxy" // of its own, under /var/lib/private, where it keeps the token that it renewed
-	ProxyControl = "/run/kubecomm/ssh-proxy/" + ControlSocket
+	ProxyRun     = "/run/kubecomm/ssh-proxy"
+	ProxyControl = ProxyRun + "/" + ControlSocket
 )
 
 // The names of the credentials that systemd passes on.

@@ -34,9 +34,9 @@ func cidrs(texts ...string) []netip.Prefix {
 
 func publicKey(t *testing.T) string {
 	t.Helper()
-	_, public, err := NewKey()
+	_, public, err := NewKey("")
 	require.NoError(t, err)
-	return public
+	return public.Line
 }
 
 func serverConfig(t *testing.T) ServerConfig {
@@ -68,16 +68,22 @@ func TestTheEgressSelectionIsForTrafficToTheClusterAlone(t *testing.T) {
 	require.Equal(t, v1beta1.ProtocolHTTPConnect, connection.ProxyProtocol)
 	require.Equal(t, "/etc/kubernetes/pki/kubecomm/ssh/proxy.sock", connection.Transport.UDS.UDSName)
 	require.Nil(t, connection.Transport.TCP)
-	require.True(t, IsEgressSelection(EgressSelection()))
-	require.False(t, IsEgressSelection([]byte(strings.Replace(egressSelection, "HTTPConnect", "GRPC", 1))))
 }
 
 func TestAKeyIsReadAsItWasMadeAndNeverShown(t *testing.T) {
-	key, public, err := NewKey()
+	key, told, err := NewKey("2026 #2")
 	require.NoError(t, err)
+	public := told.Line
 	signer, err := ParseKey(key.Reveal())
 	require.NoError(t, err)
 	require.Equal(t, public, Encode(signer.PublicKey()))
+	first, _, _ := strings.Cut(string(key.Reveal()), "\n")
+	read, err := ParseFirstLine(first)
+	require.NoError(t, err)
+	require.Equal(t, told, read, "the file tells what is public by its first line")
+	require.Equal(t, Fingerprint(signer.PublicKey()), read.Fingerprint())
+	_, err = ParseFirstLine("-----BEGIN OPENSSH PRIVATE KEY-----")
+	require.Error(t, err)
 	parsed, err := ParsePublicKey(public)
 	require.NoError(t, err)
 	require.True(t, Same(parsed, signer.PublicKey()))
@@ -87,7 +93,7 @@ func TestAKeyIsReadAsItWasMadeAndNeverShown(t *testing.T) {
 	require.Equal(t, public, again)
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v %s", key, key, key, key), "OPENSSH")
 
-	secret := strings.Split(string(key.Reveal()), "\n")[2]
+	secret := strings.Split(string(key.Reveal()), "\n")[3]
 	_, err = ParseKey([]byte(strings.Replace(string(key.Reveal()), "OPENSSH", "OPEN", 2)))
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), secret)

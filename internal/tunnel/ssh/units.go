@@ -51,3 +51,14 @@ func ServerUnits(addresses []netip.Addr, port uint16) []Unit {
 func ProxyUnits() []Unit {
 	return []Unit{{ProxySocket, slices.Clone(proxySocket)}, {ProxyService, slices.Clone(proxyService)}}
 }
+
+// PortOf reads from a server's socket unit at which port it listens; 0 if it doesn't say.
+func PortOf(socket []byte) uint16 {
+	for line := range strings.Lines(string(socket)) {
+		text, found := strings.CutPrefix(strings.TrimSpace(line), "ListenStream=")
+		if at, err := netip.ParseAddrPort(text); found && err == nil {
+			return at.Port()
+		}
+	}
+	return 0
+}

@@ -110,7 +110,7 @@ func (u *unit) start(command string, serving net.Listener) {
 
 func newKeyFile(t *testing.T) ([]byte, cryptossh.Signer) {
 	t.Helper()
-	key, _, err := ssh.NewKey()
+	key, _, err := ssh.NewKey("")
 	require.NoError(t, err)
 	signer, err := ssh.ParseKey(key.Reveal())
 	require.NoError(t, err)

@@ -83,7 +83,7 @@ func (c *wireConn) SetWriteDeadline(time.Time) error { return nil }
 
 // FuzzConnect has a proxy that reaches nothing answer whatever comes: with an error, or not at all, and without a panic.
 func FuzzConnect(f *testing.F) {
-	key, _, err := ssh.NewKey()
+	key, _, err := ssh.NewKey("")
 	require.NoError(f, err)
 	signer, err := ssh.ParseKey(key.Reveal())
 	require.NoError(f, err)
@@ -135,7 +135,7 @@ func FuzzConnect(f *testing.F) {
 }
 
 func TestAReasonIsOneLineOfPlainText(t *testing.T) {
-	key, _, err := ssh.NewKey()
+	key, _, err := ssh.NewKey("")
 	require.NoError(t, err)
 	signer, err := ssh.ParseKey(key.Reveal())
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	cryptossh "golang.org/x/crypto/ssh"
@@ -142,23 +143,20 @@ func (p *Proxy) enter(ctx context.Context, target route.Target) (*link, error) {
 	}
 }
 
-// leastLoaded is who has the fewest open of all that are connected, and of several each in its turn. A control plane is only
-// taken where there is nobody else: from its own node, traffic would go on without a tunnel.
+// leastLoaded is who has the fewest open of all that are connected, and of several each in its turn. Control planes are among
+// them only where there is no other node at all: from their own nodes, traffic would go on without a tunnel.
 func (p *Proxy) leastLoaded() *peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.turn++
 	var best *peer
 	var least int
-	var onControlPlane bool
+	workers := slices.ContainsFunc(p.order, func(peer *peer) bool { return !peer.onControlPlane() })
 	for i := range p.order {
 		peer := p.order[(p.turn+i)%len(p.order)]
-		open, controlPlane, connected := peer.load()
-		if !connected {
-			continue
-		}
-		if best == nil || onControlPlane && !controlPlane || onControlPlane == controlPlane && open < least {
-			best, least, onControlPlane = peer, open, controlPlane
+		open, connected := peer.load()
+		if connected && (best == nil || open < least) && (!workers || !peer.onControlPlane()) {
+			best, least = peer, open
 		}
 	}
 	return best

@@ -187,7 +187,7 @@ type lab struct {
 
 func newKey(t testing.TB) cryptossh.Signer {
 	t.Helper()
-	key, _, err := ssh.NewKey()
+	key, _, err := ssh.NewKey("")
 	require.NoError(t, err)
 	signer, err := ssh.ParseKey(key.Reveal())
 	require.NoError(t, err)

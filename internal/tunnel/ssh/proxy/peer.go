@@ -270,13 +270,19 @@ func (p *peer) tryEnter() (*link, error) {
 }
 
 // load is how many are open on the connection; false if there is none.
-func (p *peer) load() (open int, controlPlane, connected bool) {
+func (p *peer) load() (open int, connected bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.current == nil {
-		return 0, false, false
+		return 0, false
 	}
-	return p.current.open.Open(), p.target.controlPlane, true
+	return p.current.open.Open(), true
+}
+
+func (p *peer) onControlPlane() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.target.controlPlane
 }
 
 func (p *peer) status() NodeStatus {

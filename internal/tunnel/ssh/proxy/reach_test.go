@@ -126,7 +126,7 @@ func TestWhoHasSaidAllStillHearsTheAnswer(t *testing.T) {
 	})
 }
 
-func TestServicesAreReachedThroughControlPlanesOnlyWhereThereIsNobodyElse(t *testing.T) {
+func TestServicesAreReachedThroughControlPlanesOnlyWhereThereAreNoOtherNodes(t *testing.T) {
 	l := newLab(t, 3)
 	l.config.Nodes[0].ControlPlane = true
 	l.target("10.96.0.10:443", says("a service"))
@@ -143,6 +143,9 @@ func TestServicesAreReachedThroughControlPlanesOnlyWhereThereIsNobodyElse(t *tes
 	l.nodes[1].kill()
 	l.nodes[2].kill()
 	l.connected(1)
+	_, err := l.ask("10.96.0.10:443")
+	require.ErrorContains(t, err, "no node is connected by which services could be reached", "they would go on past the tunnel")
+	l.proxy.SetNodes([]proxy.Node{{Node: l.nodes[0].told().Node, ControlPlane: true}})
 	l.reaches("10.96.0.10:443", "a service")
 	require.InDelta(t, 1, count("worker"), 0)
 }

@@ -28,7 +28,7 @@ const limit = 10 * time.Second
 
 func newKey(t *testing.T) cryptossh.Signer {
 	t.Helper()
-	key, _, err := ssh.NewKey()
+	key, _, err := ssh.NewKey("")
 	require.NoError(t, err)
 	signer, err := ssh.ParseKey(key.Reveal())
 	require.NoError(t, err)

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,11 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/approver"
-)
-
-const (
-	approverNamespace = metav1.NamespaceSystem
-	approverRole      = "kubecomm:kubelet-serving-approver"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
 )
 
 // objectClient is client-go's typed client of one kind of object.
@@ -104,84 +101,89 @@ func own[T any](
 	}
 }
 
-func approverMeta(namespace, name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{managedLabel: managedBy}}
+// ruleIn is what is allowed in one namespace.
+type ruleIn struct {
+	namespace string
+	rule      rbacv1.PolicyRule
 }
 
-// approverObjects are what lets approvers see requests, approve those of one signer, tell of the others, and renew the
-// token of the very account that they are, and nothing else.
-func approverObjects() []ownObject {
+func allow(group, resource string, names []string, verbs ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: names, Verbs: verbs}
+}
+
+// accountObjects make a service account that may do what is given, and renew the token of the very account that it is, and
+// nothing else.
+func accountObjects(account, role string, everywhere []rbacv1.PolicyRule, in ...ruleIn) []ownObject {
 	none := false
-	account := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: approverNamespace, Name: approver.Name}
-	rule := func(group, resource string, names []string, verbs ...string) rbacv1.PolicyRule {
-		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: names, Verbs: verbs}
+	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: metav1.NamespaceSystem, Name: account}}
+	meta := func(namespace, name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{managedLabel: managedBy}}
 	}
 	objects := []ownObject{
 		own("ServiceAccount", &corev1.ServiceAccount{
-			ObjectMeta: approverMeta(approverNamespace, approver.Name), AutomountServiceAccountToken: &none,
+			ObjectMeta: meta(metav1.NamespaceSystem, account), AutomountServiceAccountToken: &none,
 		}, func(a *corev1.ServiceAccount) *metav1.ObjectMeta { return &a.ObjectMeta },
 			func(is, _ *corev1.ServiceAccount) bool { return is.Labels[managedLabel] == managedBy },
 			func(c apiClient) objectClient[corev1.ServiceAccount] {
-				return c.CoreV1().ServiceAccounts(approverNamespace)
+				return c.CoreV1().ServiceAccounts(metav1.NamespaceSystem)
 			}),
-		own("ClusterRole", &rbacv1.ClusterRole{ObjectMeta: approverMeta("", approverRole), Rules: []rbacv1.PolicyRule{
-			rule(certificatesv1.GroupName, "certificatesigningrequests", nil, "get", "list", "watch"),
-			rule(certificatesv1.GroupName, "certificatesigningrequests/approval", nil, "update"),
-			rule(certificatesv1.GroupName, "signers", []string{certificatesv1.KubeletServingSignerName}, "approve"),
-		}}, func(r *rbacv1.ClusterRole) *metav1.ObjectMeta { return &r.ObjectMeta },
+		own("ClusterRole", &rbacv1.ClusterRole{ObjectMeta: meta("", role), Rules: everywhere},
+			func(r *rbacv1.ClusterRole) *metav1.ObjectMeta { return &r.ObjectMeta },
 			func(is, want *rbacv1.ClusterRole) bool {
 				return is.AggregationRule == nil && equality.Semantic.DeepEqual(is.Rules, want.Rules)
 			},
 			func(c apiClient) objectClient[rbacv1.ClusterRole] { return c.RbacV1().ClusterRoles() }),
 		own("ClusterRoleBinding", &rbacv1.ClusterRoleBinding{
-			ObjectMeta: approverMeta("", approverRole), Subjects: []rbacv1.Subject{account},
-			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: approverRole},
-		}, func(b *rbacv1.ClusterRoleBinding) *metav1.ObjectMeta { return &b.ObjectMeta },
-			func(is, want *rbacv1.ClusterRoleBinding) bool {
-				return is.RoleRef == want.RoleRef && slices.Equal(is.Subjects, want.Subjects)
-			},
+			ObjectMeta: meta("", role), Subjects: subjects,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		}, func(b *rbacv1.ClusterRoleBinding) *metav1.ObjectMeta { return &b.ObjectMeta }, sameBinding,
 			func(c apiClient) objectClient[rbacv1.ClusterRoleBinding] { return c.RbacV1().ClusterRoleBindings() }),
 	}
-	for _, in := range []struct {
-		namespace string
-		allowed   rbacv1.PolicyRule
-	}{
-		{metav1.NamespaceDefault, rule("events.k8s.io", "events", nil, "create")},
-		{approverNamespace, rule("", "serviceaccounts/token", []string{approver.Name}, "create")},
-	} {
-		namespace, allowed := in.namespace, in.allowed
+	for _, each := range append(in, ruleIn{
+		metav1.NamespaceSystem, allow("", "serviceaccounts/token", []string{account}, "create"),
+	}) {
 		objects = append(objects, own("Role", &rbacv1.Role{
-			ObjectMeta: approverMeta(namespace, approverRole), Rules: []rbacv1.PolicyRule{allowed},
-		}, func(r *rbacv1.Role) *metav1.ObjectMeta { return &r.ObjectMeta },
-			func(is, want *rbacv1.Role) bool { return equality.Semantic.DeepEqual(is.Rules, want.Rules) },
-			func(c apiClient) objectClient[rbacv1.Role] { return c.RbacV1().Roles(namespace) }),
+			ObjectMeta: meta(each.namespace, role), Rules: []rbacv1.PolicyRule{each.rule},
+		}, func(r *rbacv1.Role) *metav1.ObjectMeta { return &r.ObjectMeta }, sameRole,
+			func(c apiClient) objectClient[rbacv1.Role] { return c.RbacV1().Roles(each.namespace) }),
 			own("RoleBinding", &rbacv1.RoleBinding{
-				ObjectMeta: approverMeta(namespace, approverRole), Subjects: []rbacv1.Subject{account},
-				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: approverRole},
-			}, func(b *rbacv1.RoleBinding) *metav1.ObjectMeta { return &b.ObjectMeta },
-				func(is, want *rbacv1.RoleBinding) bool {
-					return is.RoleRef == want.RoleRef && slices.Equal(is.Subjects, want.Subjects)
-				},
-				func(c apiClient) objectClient[rbacv1.RoleBinding] { return c.RbacV1().RoleBindings(namespace) }))
+				ObjectMeta: meta(each.namespace, role), Subjects: subjects,
+				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role},
+			}, func(b *rbacv1.RoleBinding) *metav1.ObjectMeta { return &b.ObjectMeta }, sameRoleBinding,
+				func(c apiClient) objectClient[rbacv1.RoleBinding] { return c.RbacV1().RoleBindings(each.namespace) }))
 	}
 	return objects
 }
 
-// ApproverAccess is what approvers may do.
-type ApproverAccess struct {
-	Known   bool   // whether the API could be asked
-	Present bool   // there is anything of it
-	Problem string // why it isn't what approvers need, and nothing else; empty if it is
+// approverObjects are what lets approvers see requests, approve those of one signer, and tell of the others.
+func approverObjects() []ownObject {
+	return accountObjects(approver.Name, "kubecomm:kubelet-serving-approver", []rbacv1.PolicyRule{
+		allow(certificatesv1.GroupName, "certificatesigningrequests", nil, "get", "list", "watch"),
+		allow(certificatesv1.GroupName, "certificatesigningrequests/approval", nil, "update"),
+		allow(certificatesv1.GroupName, "signers", []string{certificatesv1.KubeletServingSignerName}, "approve"),
+	}, ruleIn{metav1.NamespaceDefault, allow("events.k8s.io", "events", nil, "create")})
 }
 
-// observeApproverAccess leaves it open if the API doesn't tell, which is no reason not to look at the rest.
-func observeApproverAccess(ctx context.Context, client apiClient) ApproverAccess {
-	found := ApproverAccess{Known: true}
-	for _, object := range approverObjects() {
+// proxyObjects are what lets SSH proxies see which nodes there are.
+func proxyObjects() []ownObject {
+	return accountObjects(ssh.ProxyAccount, "kubecomm:ssh-proxy", []rbacv1.PolicyRule{allow("", "nodes", nil, "list", "watch")})
+}
+
+// AccountObservation is what a program of kubecomm's may do.
+type AccountObservation struct {
+	Known   bool   // whether the API could be asked
+	Present bool   // there is anything of it
+	Problem string // why it isn't what the program needs, and nothing else; empty if it is
+}
+
+// observeAccount leaves it open if the API doesn't tell, which is no reason not to look at the rest.
+func observeAccount(ctx context.Context, client apiClient, objects []ownObject) AccountObservation {
+	found := AccountObservation{Known: true}
+	for _, object := range objects {
 		there, right, err := object.state(ctx, client)
 		switch {
 		case err != nil:
-			return ApproverAccess{}
+			return AccountObservation{}
 		case !there && found.Problem == "":
 			found.Problem = "there is no " + object.what
 		case there && !right && found.Problem == "":
@@ -192,15 +194,15 @@ func observeApproverAccess(ctx context.Context, client apiClient) ApproverAccess
 	return found
 }
 
-// accessWork gives approvers their rights, or takes them.
-type accessWork struct {
+// objectsWork makes objects of the API, or removes them.
+type objectsWork struct {
 	job
 	backs []change
 }
 
-func (w *accessWork) each(ctx context.Context, do func(ownObject) changing) error {
+func (w *objectsWork) each(ctx context.Context, objects []ownObject, do func(ownObject) changing) error {
 	return withAPI(ctx, w.target, w.node, func(client apiClient) error {
-		for _, object := range approverObjects() {
+		for _, object := range objects {
 			back, err := do(object)(ctx, client)
 			if back != nil {
 				w.backs = append(w.backs, back)
@@ -213,32 +215,42 @@ func (w *accessWork) each(ctx context.Context, do func(ownObject) changing) erro
 	})
 }
 
-func (w *accessWork) undo(ctx context.Context) error {
+func (w *objectsWork) undo(ctx context.Context) error {
 	if len(w.backs) == 0 {
 		return nil
 	}
 	return withAPI(ctx, w.target, w.node, func(client apiClient) error {
+		var problems error
 		for _, back := range slices.Backward(w.backs) {
-			if err := back(ctx, client); err != nil {
-				return err
-			}
+			problems = errors.Join(problems, back(ctx, client))
 		}
-		return nil
+		return problems
 	})
 }
 
-type allowApproverWork struct{ accessWork }
+// allowWork gives a program its rights.
+type allowWork struct {
+	objectsWork
+	objects []ownObject
+}
 
-func (w *allowApproverWork) phases() []phase {
+func (w *allowWork) phases() []phase {
 	return []phase{{"create its account and its roles", func(ctx context.Context) error {
-		return w.each(ctx, func(o ownObject) changing { return o.put })
+		return w.each(ctx, w.objects, func(o ownObject) changing { return o.put })
 	}}}
 }
 
-type disallowApproverWork struct{ accessWork }
+// disallowWork takes them, and removes what proofs of a tunnel may have left.
+type disallowWork struct {
+	objectsWork
+	objects []ownObject
+}
 
-func (w *disallowApproverWork) phases() []phase {
+func (w *disallowWork) phases() []phase {
 	return []phase{{"remove its account and its roles", func(ctx context.Context) error {
-		return w.each(ctx, func(o ownObject) changing { return o.remove })
+		if err := w.each(ctx, w.objects, func(o ownObject) changing { return o.remove }); err != nil {
+			return err
+		}
+		return withAPI(ctx, w.target, w.node, func(client apiClient) error { return clearProofs(ctx, client) })
 	}}}
 }
