@@ -128,8 +128,8 @@ func TestEveryCaseHasItsTurnWithinAPeriod(t *testing.T) {
 // TestEveryPointOfEveryDeclarationHasItsTurnWithinACycle chooses as killed does, of numbers of points such as those of the plans
 // that there are, which are the first.
 func TestEveryPointOfEveryDeclarationHasItsTurnWithinACycle(t *testing.T) {
-	all := []int{0, 1, 2}
-	for _, counts := range [][]int{{218, 169, 230}, {219, 203, 90}, {3, 4, 5}, {1, 2, 3}, {9, 9, 9}} {
+	all := []int{0, 1, 2, 3}
+	for _, counts := range [][]int{{218, 169, 230, 192}, {219, 203, 90, 180}, {3, 4, 5, 6}, {1, 2, 3, 4}, {9, 9, 9, 9}} {
 		type turn struct{ declaration, point int }
 		want, seen := map[turn]bool{}, map[turn]bool{}
 		pointsOf := map[int][]int{}

@@ -69,7 +69,7 @@ type declaration struct {
 	renewed bool
 }
 
-// declarations are everything, with each source of serving certificates, and with a tunnel whose images are in an archive.
+// declarations are everything, with each source of serving certificates, and with each kind of tunnel.
 func declarations(images string) []declaration {
 	requested := everything()
 	requested.ServingSource = settings.CSR
@@ -79,7 +79,11 @@ func declarations(images string) []declaration {
 			apply.ReplaceControllerManager, apply.AllowApprover, apply.InstallApprover, apply.ConfigureKubelet, apply.RemoveApprover,
 			apply.DisallowApprover,
 		}},
-		{name: "a tunnel", want: tunnelled(images), own: []apply.Kind{
+		{name: "an SSH tunnel", want: tunnelledBySSH(), own: []apply.Kind{
+			apply.AllowSSHProxy, apply.MakeSSHKeys, apply.InstallSSHServer, apply.InstallSSHProxy, apply.RemoveSSHProxy,
+			apply.RemoveSSHServer, apply.DisallowSSHProxy,
+		}},
+		{name: "Konnectivity", want: tunnelled(images), own: []apply.Kind{
 			apply.LoadKonnectivityImages, apply.InstallKonnectivityServer, apply.RunKonnectivityAgents, apply.RemoveKonnectivityAgents, apply.RemoveKonnectivityServer,
 		}},
 	}

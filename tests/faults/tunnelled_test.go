@@ -27,6 +27,13 @@ func tunnelled(archive string) settings.Settings {
 	return want
 }
 
+// tunnelledBySSH is everything, with an SSH tunnel.
+func tunnelledBySSH() settings.Settings {
+	values := everythingDeclared()
+	values[settings.NameTunnelMode] = settings.Value{string(settings.SSH)}
+	return settings.Of(values)
+}
+
 // saveTunnelImages has the engine write them into an archive.
 func (s *suite) saveTunnelImages(t *testing.T) string {
 	t.Helper()

@@ -5,13 +5,17 @@ package leak
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"math/big"
 	"slices"
 	"strings"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // pieceLength is that of a line in a PEM file.
@@ -35,6 +39,9 @@ func NewKey(name string, file []byte) (Key, error) {
 		// It begins with the modulus, which stands in the certificate too.
 		return Key{name, slices.Concat(lines[len(lines)/2:], chunks[len(chunks)/2:])}, nil
 	}
+	if block.Type == "OPENSSH PRIVATE KEY" {
+		return newSSHKey(name, file, block)
+	}
 	key, err := parseECDSA(block)
 	if err != nil {
 		return Key{}, fmt.Errorf("%s: %w", name, err)
@@ -48,6 +55,33 @@ func NewKey(name string, file []byte) (Key, error) {
 	number := new(big.Int).SetBytes(secret) // and as Go prints it
 	printed := []string{number.String(), number.Text(16), strings.ToUpper(number.Text(16))}
 	return Key{name, slices.Concat(lines, chunks, printed)}, nil
+}
+
+// newSSHKey takes an Ed25519 key, whose public key stands before and after what is secret.
+func newSSHKey(name string, file []byte, block *pem.Block) (Key, error) {
+	parsed, err := ssh.ParseRawPrivateKey(file)
+	if err != nil {
+		return Key{}, fmt.Errorf("%s: no key of OpenSSH's", name)
+	}
+	key, ok := parsed.(*ed25519.PrivateKey)
+	if !ok {
+		return Key{}, fmt.Errorf("%s: a key of type %T", name, parsed)
+	}
+	secret := key.Seed()
+	const lineBytes = pieceLength / 4 * 3 // that a line, or a piece of base64, stands for
+	first := bytes.Index(block.Bytes, secret) / lineBytes
+	last := (bytes.Index(block.Bytes, secret) + len(secret) - 1) / lineBytes
+	lines := pemLines(pem.EncodeToMemory(block))
+	pieces := []string{hex.EncodeToString(secret), base64.StdEncoding.EncodeToString(secret)}
+	pieces = append(pieces, lines[first:last+1]...)
+	// The file as one line of base64, as far as it stands for those lines alone.
+	begin := bytes.Index(file, []byte(lines[first]))
+	end := bytes.Index(file, []byte(lines[last])) + len(lines[last])
+	encoded := base64.StdEncoding.EncodeToString(file)
+	for at := (begin + lineBytes - 1) / lineBytes; (at+1)*lineBytes <= end; at++ {
+		pieces = append(pieces, encoded[at*pieceLength:(at+1)*pieceLength])
+	}
+	return Key{name, pieces}, nil
 }
 
 func parseECDSA(block *pem.Block) (*ecdsa.PrivateKey, error) {

@@ -2,6 +2,7 @@ package leak_test
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -14,8 +15,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	cryptossh "golang.org/x/crypto/ssh"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/leak"
 )
 
@@ -62,6 +65,36 @@ func TestAKeyIsNotTakenForItsPublicPartOrForAnotherKey(t *testing.T) {
 	require.Zero(t, key.In(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})), "its public key")
 	require.Zero(t, key.In(other.Key.Reveal()), "another key")
 	require.Zero(t, key.In([]byte(base64.StdEncoding.EncodeToString(other.Key.Reveal()))), "another key in base64")
+}
+
+func TestAnSSHKeyIsFoundAndNotTakenForItsPublicPartOrForAnother(t *testing.T) {
+	made, public, err := ssh.NewKey("2")
+	require.NoError(t, err)
+	other, _, err := ssh.NewKey("2")
+	require.NoError(t, err)
+	file := made.Reveal()
+	key, err := leak.NewKey("a host key", file)
+	require.NoError(t, err)
+	block, _ := pem.Decode(file)
+	parsed, err := cryptossh.ParseRawPrivateKey(file)
+	require.NoError(t, err)
+	private, ok := parsed.(*ed25519.PrivateKey)
+	require.True(t, ok)
+	quoted, err := json.Marshal(map[string]string{"key": string(file)})
+	require.NoError(t, err)
+	for form, text := range map[string]string{
+		"the PEM file":               string(file),
+		"the PEM file quoted":        string(quoted),
+		"the PEM file in base64":     base64.StdEncoding.EncodeToString(file),
+		"the PEM block in base64":    base64.StdEncoding.EncodeToString(block.Bytes),
+		"the secret printed with %x": fmt.Sprintf("%x", private.Seed()),
+		"the secret in base64":       base64.StdEncoding.EncodeToString(private.Seed()),
+	} {
+		require.NotZero(t, key.In([]byte(text)), form)
+	}
+	require.Zero(t, key.In([]byte(public.Line)), "its public key")
+	require.Zero(t, key.In(other.Reveal()), "another key")
+	require.Zero(t, key.In([]byte(base64.StdEncoding.EncodeToString(other.Reveal()))), "another key in base64")
 }
 
 func TestTheKeysThatKubeletsMakeForThemselvesAreKnown(t *testing.T) {

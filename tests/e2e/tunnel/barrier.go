@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
@@ -18,6 +19,7 @@ const (
 	toKubelets = "kubelets" // port 10250 of other nodes
 	toWorkers  = "workers"  // their other ports
 	toPods     = "pods"     // that run on workers
+	toTunnel   = "tunnel"   // what workers have of it, and nothing of this is dropped
 )
 
 // barrier drops what processes of a control plane, the apiserver among them, begin with other nodes and their pods by
@@ -27,10 +29,20 @@ type barrier struct {
 	workers []*cluster.Node
 	others  []*cluster.Node // control planes, whose etcd, apiserver and tunnel's server the node needs
 	pods    []netip.Prefix  // of the workers
+	port    uint16          // of workers, that leads into the tunnel; 0 if none does
 }
 
 // wall is a barrier in each control plane.
 type wall []barrier
+
+// around is the same wall with a port of workers left open, unless it is 0.
+func (w wall) around(port uint16) wall {
+	w = slices.Clone(w)
+	for i := range w {
+		w[i].port = port
+	}
+	return w
+}
 
 func (w wall) raise(ctx context.Context) error {
 	for _, b := range w {
@@ -49,11 +61,11 @@ func (w wall) lower(ctx context.Context) error {
 	return problems
 }
 
-// dropped adds up what all of them have.
-func (w wall) dropped(ctx context.Context) (map[string]int, error) {
+// counted adds up what all of them have.
+func (w wall) counted(ctx context.Context) (map[string]int, error) {
 	all := map[string]int{}
 	for _, b := range w {
-		counts, err := b.dropped(ctx)
+		counts, err := b.counted(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -74,8 +86,8 @@ func family(address netip.Addr) string {
 func (b barrier) rules() string {
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
-	line("table inet %s {", barrierTable)
-	for _, counter := range []string{toKubelets, toWorkers, toPods} {
+	line("table inet %[1]s\ndelete table inet %[1]s\ntable inet %[1]s {", barrierTable) // whatever there was
+	for _, counter := range []string{toKubelets, toWorkers, toPods, toTunnel} {
 		line("counter %s { }", counter)
 	}
 	line("chain output { type filter hook output priority 0; policy accept;")
@@ -83,6 +95,9 @@ func (b barrier) rules() string {
 	begun := "meta l4proto tcp ct direction original"
 	for _, worker := range b.workers {
 		for _, address := range worker.Addresses() {
+			if b.port != 0 {
+				line("%s daddr %s tcp dport %d %s counter name %s accept", family(address), address, b.port, begun, toTunnel)
+			}
 			line("%s daddr %s tcp dport 10250 %s counter name %s drop", family(address), address, begun, toKubelets)
 			line("%s daddr %s %s counter name %s drop", family(address), address, begun, toWorkers)
 		}
@@ -99,6 +114,7 @@ func (b barrier) rules() string {
 	return text.String()
 }
 
+// raise begins to count anew, also where there is one already.
 func (b barrier) raise(ctx context.Context) error {
 	_, err := b.node.Run(ctx, cluster.Command{Args: []string{"nft", "-f", "-"}, Stdin: strings.NewReader(b.rules())})
 	return err
@@ -110,8 +126,8 @@ func (b barrier) lower(ctx context.Context) error {
 	return err
 }
 
-// dropped returns how many packets were dropped of connections that were begun, by what for.
-func (b barrier) dropped(ctx context.Context) (map[string]int, error) {
+// counted returns how many packets there were of connections that were begun, by what for.
+func (b barrier) counted(ctx context.Context) (map[string]int, error) {
 	output, err := b.node.Run(ctx, cluster.Command{Args: []string{"nft", "--json", "list", "counters", "table", "inet", barrierTable}})
 	if err != nil {
 		return nil, err

@@ -78,10 +78,38 @@ func readFlows(lines *bufio.Scanner, node *cluster.Node, found *[]flow.Flow) err
 	return lines.Err()
 }
 
-// toKubelet are those that were begun with the kubelet of a node.
-func toKubelet(flows []flow.Flow, node *cluster.Node) []flow.Flow {
+// towards are those that were begun with a node, or one of its pods.
+func towards(flows []flow.Flow, node *cluster.Node, pods []netip.Prefix) []flow.Flow {
 	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool {
 		to, err := netip.ParseAddr(f.To)
-		return err != nil || f.Port != 10250 || !slices.Contains(node.Addresses(), to)
+		return err != nil || !slices.Contains(node.Addresses(), to) &&
+			!slices.ContainsFunc(pods, func(cidr netip.Prefix) bool { return cidr.Contains(to) })
 	})
+}
+
+// flows are the connections that control planes begin with the worker and its pods while apiservers go every way to it, as
+// captures of their packets show them: those that lead into the tunnel, and those that go past it.
+func (l *lab) flows(ctx context.Context, t *testing.T) (into, past []flow.Flow) {
+	t.Helper()
+	for name, direct := range l.eachAPIServer(ctx, t) {
+		all, err := captured(ctx, direct.controlPlane(), func() error {
+			if l.kind.anew != nil {
+				if err := l.kind.anew(ctx, direct); err != nil {
+					return err
+				}
+			}
+			return direct.waitAllWork(ctx)
+		})
+		require.NoError(t, err)
+		found := towards(all, l.worker(), l.workerPods)
+		t.Logf("node %s began %d connections with others, of these with the worker and its pods: %v", name, len(all), found)
+		for _, one := range found {
+			if to, err := netip.ParseAddr(one.To); err == nil && one.Port == l.port() && slices.Contains(l.worker().Addresses(), to) {
+				into = append(into, one)
+			} else {
+				past = append(past, one)
+			}
+		}
+	}
+	return into, past
 }

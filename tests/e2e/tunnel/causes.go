@@ -24,16 +24,23 @@ type cause struct {
 
 // Causes that every variant of the cluster has.
 const (
-	agentKilled  = "an agent is killed"
-	serverKilled = "the server is killed"
+	agentKilled     = "an agent is killed"
+	serverKilled    = "the server is killed"
+	sshServerKilled = "the worker's server is killed"
+	sshProxyKilled  = "the proxy is killed"
 )
 
-func (l *lab) causes() []cause {
+// atOnce are those.
+func atOnce(c cause) bool {
+	return slices.Contains([]string{agentKilled, serverKilled, sshServerKilled, sshProxyKilled}, c.name)
+}
+
+func (l *lab) konnectivityCauses() []cause {
 	const (
 		agent  = "to-"
 		server = konnectivity.ServerName
 	)
-	return []cause{
+	return append([]cause{
 		{agentKilled, func(ctx context.Context) error { return l.kill(ctx, l.worker(), agent) }},
 		// New pods in between: the kubelet makes a pause before it starts a container that ended for a second time.
 		{"all agents are deleted", l.deleteAgents},
@@ -46,6 +53,12 @@ func (l *lab) causes() []cause {
 			return nil
 		}},
 		{serverKilled, func(ctx context.Context) error { return l.kill(ctx, l.controlPlane(), server) }},
+	}, l.restarts()...)
+}
+
+// restarts are what ends sessions through any tunnel.
+func (l *lab) restarts() []cause {
+	return []cause{
 		{"the apiserver is restarted", func(ctx context.Context) error {
 			if err := l.kill(ctx, l.controlPlane(), "kube-apiserver"); err != nil {
 				return err
@@ -119,10 +132,11 @@ func (l *lab) kill(ctx context.Context, node *cluster.Node, name string) error {
 // restartScript ends everything that runs on a node in pods, and what runs them, as when its power fails, and starts it again.
 // To restart the container that is the node would be the same, but the engine may give it another address, which is another
 // matter: kubelets' certificates name the address.
-const restartScript = `systemctl stop kubelet containerd
+const restartScript = `units=$(systemctl list-units --all --plain --no-legend --full 'kubecomm-ssh-*' | cut -d ' ' -f 1)
+systemctl stop kubelet containerd $units
 find /sys/fs/cgroup -path '*pod*' -name cgroup.procs -exec cat {} + | sort -u | xargs --no-run-if-empty kill -9 || :
 pkill -9 containerd-shim || :
-systemctl start containerd kubelet`
+systemctl start containerd kubelet $units`
 
 // restart returns when the kubelet answers again and the node's pod runs, without either of which there is nothing to talk to.
 func (l *lab) restart(ctx context.Context, node *cluster.Node) error {

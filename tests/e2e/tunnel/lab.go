@@ -68,6 +68,11 @@ type lab struct {
 	pods    []workload.Pod
 	backend backend
 	archive string // of the tunnel's images
+	// kind is that of the tunnel that there is or is to be, and ssh how an SSH tunnel is declared.
+	kind kind
+	ssh  settings.SSHOptions
+	// workerPods are the ranges that pods of the worker have addresses of.
+	workerPods []netip.Prefix
 }
 
 func newLab(ctx context.Context, t *testing.T, v variant) *lab {
@@ -113,6 +118,8 @@ func newLab(ctx context.Context, t *testing.T, v variant) *lab {
 	l.pods, err = workload.Deploy(ctx, l.config, workload.Deployment{Image: os.Getenv(agnhostImageVariable), Nodes: names})
 	require.NoError(t, err)
 	l.giveCapture(ctx, t)
+	l.workerPods, err = l.podCIDRs(ctx, l.worker())
+	require.NoError(t, err)
 	l.backend, err = deployBackend(ctx, l.config, l.worker().Name(), os.Getenv(agnhostImageVariable))
 	require.NoError(t, err)
 	return l
@@ -139,6 +146,9 @@ func (l *lab) declared(mode settings.TunnelMode) settings.Settings {
 		want.Tunnel.Konnectivity.Images.Agent = os.Getenv(agentImageVariable)
 		want.Tunnel.Konnectivity.ServerCount = l.variant.counts
 	}
+	if mode == settings.SSH {
+		want.Tunnel.SSH = l.ssh
+	}
 	return want
 }
 
@@ -157,31 +167,39 @@ func (l *lab) apply(ctx context.Context, t *testing.T, mode settings.TunnelMode)
 	return observed
 }
 
-// wall is one between control planes and what they reach through the tunnel.
-func (l *lab) wall(ctx context.Context) (wall, error) {
-	nodes, err := l.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+// observe looks at the cluster as an apply does.
+func (l *lab) observe(ctx context.Context, t *testing.T) apply.Observation {
+	t.Helper()
+	observed, err := apply.Observe(ctx, apply.On(l.cluster), time.Now())
+	require.NoError(t, err)
+	return observed
+}
+
+// podCIDRs are the ranges that a node's pods have addresses of.
+func (l *lab) podCIDRs(ctx context.Context, node *cluster.Node) ([]netip.Prefix, error) {
+	found, err := l.client.CoreV1().Nodes().Get(ctx, node.Name(), metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
 	var pods []netip.Prefix
-	for _, node := range nodes.Items {
-		if node.Name != l.worker().Name() {
-			continue
+	for _, text := range found.Spec.PodCIDRs {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("the pods of node %s: %w", node.Name(), err)
 		}
-		for _, text := range node.Spec.PodCIDRs {
-			prefix, err := netip.ParsePrefix(text)
-			if err != nil {
-				return nil, fmt.Errorf("the pods of node %s: %w", node.Name, err)
-			}
-			pods = append(pods, prefix)
-		}
+		pods = append(pods, prefix)
 	}
+	return pods, nil
+}
+
+// wall is one between control planes and what they reach through the tunnel.
+func (l *lab) wall() wall {
 	var w wall
 	for _, node := range l.cluster.ControlPlanes() {
 		others := slices.DeleteFunc(l.cluster.ControlPlanes(), func(other *cluster.Node) bool { return other.Name() == node.Name() })
-		w = append(w, barrier{node: node, workers: []*cluster.Node{l.worker()}, others: others, pods: pods})
+		w = append(w, barrier{node: node, workers: []*cluster.Node{l.worker()}, others: others, pods: l.workerPods})
 	}
-	return w, nil
+	return w
 }
 
 func (l *lab) podOn(node *cluster.Node) workload.Pod {
@@ -195,8 +213,14 @@ func (l *lab) podOn(node *cluster.Node) workload.Pod {
 
 // on runs a script on a node.
 func (l *lab) on(ctx context.Context, node *cluster.Node, script string, args ...string) error {
-	_, err := node.Run(ctx, cluster.Command{Args: append([]string{"sh", "-ec", script, "sh"}, args...)})
+	_, err := said(ctx, node, script, args...)
 	return err
+}
+
+// said runs a script on a node, and returns what it wrote.
+func said(ctx context.Context, node *cluster.Node, script string, args ...string) (string, error) {
+	output, err := node.Run(ctx, cluster.Command{Args: append([]string{"sh", "-ec", script, "sh"}, args...)})
+	return string(output), err
 }
 
 // agents are the pods of agents.

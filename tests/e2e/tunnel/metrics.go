@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
 )
 
 // What counts connections at each place that they pass (Kubernetes v1.37.1,
@@ -19,20 +21,30 @@ const (
 	ofApiserver = "apiserver_egress_dialer_dial_start_total"
 	ofServer    = "konnectivity_network_proxy_server_dial_duration_seconds_count"
 	ofAgent     = "konnectivity_network_proxy_agent_dial_duration_seconds_count"
+	ofSSHProxy  = "kubecomm_ssh_proxy_dials_total"
+	ofSSHServer = "kubecomm_ssh_server_forwards_total"
 )
 
-// dials are the connections that were counted so far, by metric. Those of agents are of all nodes together.
+// dials are the connections that were counted so far, by metric. Those of what is on each node are of all nodes together.
 func (l *lab) dials(ctx context.Context) (map[string]int, error) {
-	counted := map[string]int{}
 	data, err := l.client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("the apiserver's metrics: %w", err)
 	}
-	counted[ofApiserver] = sum(data, ofApiserver)
-	if data, err = metricsOn(ctx, l.controlPlane(), konnectivity.HealthPort); err != nil {
+	counted, err := l.kind.dials(ctx, l)
+	if err != nil {
 		return nil, err
 	}
-	counted[ofServer] = sum(data, ofServer)
+	counted[ofApiserver] = sum(data, ofApiserver)
+	return counted, nil
+}
+
+func (l *lab) konnectivityDials(ctx context.Context) (map[string]int, error) {
+	data, err := metricsOn(ctx, l.controlPlane(), konnectivity.HealthPort)
+	if err != nil {
+		return nil, err
+	}
+	counted := map[string]int{ofServer: sum(data, ofServer)}
 	containers := len(l.cluster.ControlPlanes())
 	if l.variant.counts == konnectivity.Leases {
 		containers = 1
@@ -56,8 +68,23 @@ func metricsOn(ctx context.Context, node *cluster.Node, port int) ([]byte, error
 	return data, nil
 }
 
-// sum adds a metric up over its labels.
-func sum(data []byte, name string) int {
+func (l *lab) sshDials(ctx context.Context) (map[string]int, error) {
+	data, err := metricsOn(ctx, l.controlPlane(), ssh.ProxyHealthPort)
+	if err != nil {
+		return nil, err
+	}
+	counted := map[string]int{ofSSHProxy: sum(data, ofSSHProxy)}
+	for _, node := range l.cluster.Nodes() {
+		if data, err = metricsOn(ctx, node, ssh.ServerHealthPort); err != nil {
+			return nil, err
+		}
+		counted[ofSSHServer] += sum(data, ofSSHServer)
+	}
+	return counted, nil
+}
+
+// sum adds a metric up over those of its labels that have what is asked for, such as `reason="key"`.
+func sum(data []byte, name string, having ...string) int {
 	total := 0.0
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, 1<<20)
@@ -66,7 +93,9 @@ func sum(data []byte, name string) int {
 		if len(fields) < 2 {
 			continue
 		}
-		if bare, _, _ := strings.Cut(fields[0], "{"); bare != name {
+		bare, labels, _ := strings.Cut(fields[0], "{")
+		lacks := func(label string) bool { return !strings.Contains(labels, label) }
+		if bare != name || slices.ContainsFunc(having, lacks) {
 			continue
 		}
 		if value, err := strconv.ParseFloat(fields[len(fields)-1], 64); err == nil {

@@ -3,7 +3,9 @@ package tunnel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,23 +29,39 @@ func TestApiserversReachNodesThroughTheTunnelAlone(t *testing.T) {
 	ctx, stop := signal.NotifyContext(t.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	l := newLab(ctx, t, variant{controlPlanes: 1})
-	w, err := l.wall(ctx)
-	require.NoError(t, err)
+	w := l.wall()
 
 	steps := []struct {
+		kind kind
 		name string
 		do   func(context.Context, *testing.T, *lab, wall)
 	}{
-		{"without a tunnel, everything goes directly, and nothing once that is dropped", withoutTunnel},
-		{"with a tunnel, everything works although what goes directly is dropped", withTunnel},
-		{"each exec is counted at the apiserver, the server and an agent", countsExecs},
-		{"without agents, everything fails by the tunnel's own error", withoutAgents},
-		{"logs and exec work again by themselves soon after what ended them is gone", recovers},
-		{"a certificate of the server's that is missing is replaced, and sessions work again", renewsCertificate},
-		{"a webhook for pods that is reached through dead agents keeps nobody from taking the tunnel away", endsDeadlock},
+		{none, "without a tunnel, everything goes directly, and nothing once that is dropped", withoutTunnel},
+		{byKonnectivity, "with a tunnel, everything works although what goes directly is dropped", withTunnel},
+		{byKonnectivity, "each exec is counted at the apiserver, the server and an agent", countsExecs},
+		{byKonnectivity, "without agents, everything fails by the tunnel's own error", withoutAgents},
+		{byKonnectivity, "logs and exec work again by themselves soon after what ended them is gone", recovers},
+		{byKonnectivity, "a certificate of the server's that is missing is replaced, and sessions work again", renewsCertificate},
+
+		{bySSH, "where another program has the port of SSH servers, nothing is changed, and another port will do", refusesTakenPort},
+		{bySSH, "by SSH, everything works although all but one port is dropped", withTunnel},
+		{bySSH, "each exec is counted at the apiserver, the proxy and a server", countsExecs},
+		{bySSH, "servers and proxies are nobody, may do nothing, and their keys are root's", confined},
+		{bySSH, "without the worker's server, everything fails by the tunnel's own error", withoutServer},
+		{bySSH, "logs and exec work again by themselves soon after what ended their SSH connection is gone", recovers},
+		{bySSH, "a server with another host key is refused, shows, and is mended by an apply", refusesHostKey},
+		{bySSH, "a proxy with another key is refused, shows, and is mended by an apply", refusesClientKey},
+		{bySSH, "a server forwards to what is on its node, and does nothing else for nobody else", refusesForwards},
+		{bySSH, "two hundred sessions and a great stream at once don't mix, and take no more memory than they may", carriesLoad},
+		{bySSH, "keys are exchanged while sessions go on, and none fails", exchangesKeys},
+
+		{byKonnectivity, "Konnectivity takes the place of SSH, of which nothing is left", replacesSSH},
+		{byKonnectivity, "a webhook for pods that is reached through dead agents keeps nobody from taking the tunnel away", endsDeadlock},
+		{none, "nothing of any tunnel is left", leavesNothing},
 	}
 	for _, step := range steps {
-		if !t.Run(step.name, func(t *testing.T) { step.do(ctx, t, l, w) }) {
+		l.kind = step.kind
+		if !t.Run(step.name, func(t *testing.T) { step.do(ctx, t, l, w.around(l.port())) }) {
 			return // what follows builds on it
 		}
 	}
@@ -51,7 +69,9 @@ func TestApiserversReachNodesThroughTheTunnelAlone(t *testing.T) {
 
 func withoutTunnel(ctx context.Context, t *testing.T, l *lab, w wall) {
 	requireAllWork(ctx, t, l)
-	assert.NotEmpty(t, kubeletFlows(ctx, t, l), "a capture of packets sees what goes directly")
+	_, past := l.flows(ctx, t)
+	toKubelet := func(f flow.Flow) bool { return f.Port == 10250 }
+	assert.True(t, slices.ContainsFunc(past, toKubelet), "a capture of packets sees what goes directly")
 	require.NoError(t, w.raise(ctx))
 	defer func() { require.NoError(t, w.lower(context.WithoutCancel(ctx))) }()
 	for name, err := range use(ctx, l.ways()) {
@@ -59,66 +79,62 @@ func withoutTunnel(ctx context.Context, t *testing.T, l *lab, w wall) {
 			t.Errorf("%s worked", name)
 		}
 	}
-	dropped, err := w.dropped(ctx)
+	counted, err := w.counted(ctx)
 	require.NoError(t, err)
-	t.Logf("dropped: %v", dropped)
-	assert.Positive(t, dropped[toKubelets], "the counter sees what goes directly")
-	assert.Positive(t, dropped[toPods], "the counter sees what goes directly")
+	t.Logf("dropped: %v", counted)
+	assert.Positive(t, counted[toKubelets], "the counter sees what goes directly")
+	assert.Positive(t, counted[toPods], "the counter sees what goes directly")
 }
 
 func requireAllWork(ctx context.Context, t *testing.T, l *lab) {
 	t.Helper()
-	// An aggregated API counts as away until the apiserver looks again, which it does every 30 s at the latest.
-	err := wait.Until(ctx, "every way to work", wait.Options{Limit: 2 * time.Minute, Every: time.Second}, func(ctx context.Context) error {
-		var problems error
-		for _, err := range use(ctx, l.ways()) {
-			problems = errors.Join(problems, err)
-		}
-		return problems
-	})
-	require.NoError(t, err)
+	require.NoError(t, l.waitAllWork(ctx))
 }
 
 func withTunnel(ctx context.Context, t *testing.T, l *lab, w wall) {
-	observed := l.apply(ctx, t, settings.Konnectivity)
-	for _, node := range l.cluster.ControlPlanes() {
-		require.Len(t, observed.AgentsOf(node.Name()), len(l.cluster.Nodes()), "every node has an agent at every server")
+	require.NoError(t, w.lower(ctx)) // kubecomm asks kubelets from the control plane how they are
+	observed := l.apply(ctx, t, l.kind.mode)
+	require.NoError(t, l.kind.whole(l, observed))
+	requireNoneDirect(ctx, t, l) // before anything is dropped: what is dropped leaves no packet
+	requireTunnelAlone(ctx, t, l, w)
+}
+
+// requireNoneDirect expects of a capture that it shows no connection with the worker or its pods but the tunnel's own.
+func requireNoneDirect(ctx context.Context, t *testing.T, l *lab) {
+	t.Helper()
+	into, past := l.flows(ctx, t)
+	require.Empty(t, past, "a connection was begun with the worker or its pods directly")
+	if l.port() != 0 {
+		require.NotEmpty(t, into, "the capture sees what goes into the tunnel")
 	}
-	// Before anything is dropped: what is dropped leaves no packet.
-	assert.Empty(t, kubeletFlows(ctx, t, l), "a connection was begun with a kubelet directly")
+}
+
+// requireTunnelAlone has everything work with nothing dropped. It leaves the wall raised.
+func requireTunnelAlone(ctx context.Context, t *testing.T, l *lab, w wall) {
+	t.Helper()
 	require.NoError(t, w.raise(ctx))
 	requireAllWork(ctx, t, l)
 	requireNothingDropped(ctx, t, w)
-}
-
-// kubeletFlows are the connections that control planes begin with the worker's kubelet while apiservers go every way to it, as
-// captures of their packets show them.
-func kubeletFlows(ctx context.Context, t *testing.T, l *lab) []flow.Flow {
-	t.Helper()
-	var found []flow.Flow
-	for name, direct := range l.eachAPIServer(ctx, t) {
-		flows, err := captured(ctx, direct.controlPlane(), func() error {
-			var problems error
-			for _, err := range use(ctx, direct.ways()) {
-				problems = errors.Join(problems, err)
-			}
-			return problems
-		})
-		require.NoError(t, err)
-		found = append(found, toKubelet(flows, l.worker())...)
-		t.Logf("node %s began %d connections with others, %d of them with the worker's kubelet", name, len(flows), len(found))
+	if l.port() == 0 {
+		return
 	}
-	return found
+	if counted, err := w.counted(ctx); assert.NoError(t, err) {
+		t.Logf("counted: %v", counted)
+		assert.Positive(t, counted[toTunnel], "the counter sees what goes through the tunnel")
+	}
 }
 
 func requireNothingDropped(ctx context.Context, t *testing.T, w wall) {
 	t.Helper()
-	dropped, err := w.dropped(ctx)
-	require.NoError(t, err)
-	t.Logf("dropped: %v", dropped)
-	assert.Zero(t, dropped[toKubelets], "a connection was begun with a kubelet directly")
-	assert.Zero(t, dropped[toPods], "a connection was begun with a pod directly")
-	assert.Zero(t, dropped[toWorkers], "a connection was begun with a worker directly")
+	require.NoError(t, nothingDropped(ctx, w))
+}
+
+func nothingDropped(ctx context.Context, w wall) error {
+	counted, err := w.counted(ctx)
+	if err == nil && counted[toKubelets]+counted[toPods]+counted[toWorkers] > 0 {
+		err = fmt.Errorf("connections were begun with kubelets, pods or the worker directly: %v", counted)
+	}
+	return err
 }
 
 func countsExecs(ctx context.Context, t *testing.T, l *lab, _ wall) {
@@ -182,17 +198,14 @@ func (l *lab) setAgents(ctx context.Context, selector map[string]string) error {
 }
 
 func recovers(ctx context.Context, t *testing.T, l *lab, w wall) {
-	for _, cause := range l.causes() {
+	for _, cause := range l.kind.causes(l) {
 		t.Run(cause.name, func(t *testing.T) {
 			require.NoError(t, cause.make(ctx))
 			took, err := l.recovery(ctx)
 			require.NoError(t, err)
 			t.Logf("%s: logs and exec work again after %s", cause.name, took.Round(10*time.Millisecond))
 			assert.LessOrEqual(t, took, recoveryLimit)
-			require.NoError(t, w.lower(ctx)) // with a node that restarts, it goes by itself
-			require.NoError(t, w.raise(ctx))
-			requireAllWork(ctx, t, l)
-			requireNothingDropped(ctx, t, w)
+			requireTunnelAlone(ctx, t, l, w) // with a node that restarts, the wall goes by itself
 		})
 	}
 }

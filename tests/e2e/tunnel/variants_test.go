@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
 )
@@ -37,24 +36,52 @@ func TestTheTunnelCarriesWhateverFamilyAddressesAreOf(t *testing.T) {
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			l := newLab(ctx, t, v)
-			w, err := l.wall(ctx)
-			require.NoError(t, err)
-			withoutTunnel(ctx, t, l, w)
-			withTunnel(ctx, t, l, w)
-			countsExecs(ctx, t, l, w)
-			recoversFromKills(ctx, t, l, recoveryLimit)
-			require.NoError(t, w.lower(ctx))
+			withoutTunnel(ctx, t, l, l.wall())
+			for _, l.kind = range []kind{byKonnectivity, bySSH} {
+				passed := t.Run(string(l.kind.mode), func(t *testing.T) {
+					w := l.wall().around(l.port())
+					withTunnel(ctx, t, l, w)
+					countsExecs(ctx, t, l, w)
+					recoversFromKills(ctx, t, l, recoveryLimit)
+					requireTunnelAlone(ctx, t, l, w)
+				})
+				if !passed {
+					return
+				}
+			}
+			require.NoError(t, l.wall().lower(ctx))
 			takesAway(ctx, t, l)
 		})
 	}
 }
 
+func TestProxiesOfSeveralControlPlanesAreConnectedToEveryNode(t *testing.T) {
+	ctx := onlyWithVariants(t)
+	l := newLab(ctx, t, variant{controlPlanes: 3})
+	withoutTunnel(ctx, t, l, l.wall())
+	l.kind = bySSH
+	w := l.wall().around(l.port())
+	withTunnel(ctx, t, l, w)
+	for name, direct := range l.eachAPIServer(ctx, t) {
+		t.Run("the apiserver of "+name, func(t *testing.T) {
+			requireAllWork(ctx, t, direct)
+			countsExecs(ctx, t, direct, w)
+			recoversFromKills(ctx, t, direct, recoveryLimit)
+			requireTunnelAlone(ctx, t, direct, w)
+		})
+	}
+	exchangesKeys(ctx, t, l, w)
+	require.NoError(t, w.lower(ctx))
+	takesAway(ctx, t, l)
+	leavesNothing(ctx, t, l, w)
+}
+
 func TestAgentsMeetEveryServerOfSeveralControlPlanes(t *testing.T) {
 	ctx := onlyWithVariants(t)
 	l := newLab(ctx, t, variant{controlPlanes: 3})
-	w, err := l.wall(ctx)
-	require.NoError(t, err)
+	w := l.wall()
 	withoutTunnel(ctx, t, l, w)
+	l.kind = byKonnectivity
 	for _, strategy := range []struct {
 		counts konnectivity.ServerCount
 		limit  time.Duration // of a recovery; an agent that counts leases meets the server that lacks by chance
@@ -65,6 +92,8 @@ func TestAgentsMeetEveryServerOfSeveralControlPlanes(t *testing.T) {
 			withTunnel(ctx, t, l, w)
 			for name, direct := range l.eachAPIServer(ctx, t) {
 				t.Run("the apiserver of "+name, func(t *testing.T) {
+					// New pods: the kubelet makes a pause before it starts a container that ended for a second time.
+					require.NoError(t, direct.deleteAgents(ctx))
 					requireAllWork(ctx, t, direct)
 					countsExecs(ctx, t, direct, w)
 					recoversFromKills(ctx, t, direct, strategy.limit)
@@ -80,11 +109,11 @@ func TestAgentsMeetEveryServerOfSeveralControlPlanes(t *testing.T) {
 	takesAway(ctx, t, l)
 }
 
-// recoversFromKills ends the worker's agent, and then the server of the apiserver that is asked.
+// recoversFromKills ends what the worker has of the tunnel, and then what the control plane has whose apiserver is asked.
 func recoversFromKills(ctx context.Context, t *testing.T, l *lab, limit time.Duration) {
 	t.Helper()
-	for _, cause := range l.causes() {
-		if cause.name != agentKilled && cause.name != serverKilled {
+	for _, cause := range l.kind.causes(l) {
+		if !atOnce(cause) {
 			continue
 		}
 		require.NoError(t, cause.make(ctx))
@@ -100,7 +129,6 @@ func takesAway(ctx context.Context, t *testing.T, l *lab) {
 	t.Helper()
 	l.apply(ctx, t, settings.NoTunnel)
 	requireAllWork(ctx, t, l)
-	observed, err := apply.Observe(ctx, apply.On(l.cluster), time.Now())
-	require.NoError(t, err)
+	observed := l.observe(ctx, t)
 	require.False(t, observed.AnyTunnel(), "nothing of it is left")
 }

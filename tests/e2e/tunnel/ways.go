@@ -2,12 +2,14 @@ package tunnel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
@@ -34,6 +36,20 @@ func (l *lab) ways() []way {
 		way{"webhook", l.backend.askWebhook},
 		way{aggregatedAPI, l.backend.askAPI},
 	)
+}
+
+// allWork goes every way once.
+func (l *lab) allWork(ctx context.Context) error {
+	var problems error
+	for _, err := range use(ctx, l.ways()) {
+		problems = errors.Join(problems, err)
+	}
+	return problems
+}
+
+func (l *lab) waitAllWork(ctx context.Context) error {
+	// An aggregated API counts as away until the apiserver looks again, which it does every 30 s at the latest.
+	return wait.Until(ctx, "every way to work", wait.Options{Limit: 2 * time.Minute, Every: time.Second}, l.allWork)
 }
 
 func (l *lab) askKubelet(ctx context.Context, node *cluster.Node) error {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -61,6 +62,25 @@ func execute(ctx context.Context, pod Pod, transport streamTransport, input stri
 		return "", fmt.Errorf("%w%s", err, stderr.String())
 	}
 	return stdout.String(), nil
+}
+
+// Streams are those of a command.
+type Streams struct {
+	Stdin          io.Reader // may be nil
+	Stdout, Stderr io.Writer
+}
+
+// Exec runs a command over a WebSocket in the pod's listener, with streams of the caller's, until it ends.
+func (p Pod) Exec(ctx context.Context, streams Streams, command ...string) error {
+	executor, err := webSocket(p, "exec", &corev1.PodExecOptions{
+		Container: listener, Command: command, Stdin: streams.Stdin != nil, Stdout: true, Stderr: true,
+	})
+	if err != nil {
+		return err
+	}
+	return executor.StreamWithContext(ctx, remotecommand.StreamOptions{
+		Stdin: streams.Stdin, Stdout: streams.Stdout, Stderr: streams.Stderr,
+	})
 }
 
 // Echo runs a command over a WebSocket that answers with the node's name and what it was told.
