@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
@@ -60,21 +61,15 @@ func agents(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 	if err != nil {
 		return err
 	}
-	connected, meets := map[string]bool{}, map[string]bool{}
-	for _, pod := range pods.Items {
-		for _, container := range pod.Status.ContainerStatuses {
-			e.Note("agent of node %s, container %s: ready %t", pod.Spec.NodeName, container.Name, container.Ready)
-			connected[pod.Spec.NodeName+"/"+container.Name] = container.Ready
-			meets[pod.Spec.NodeName] = container.Ready && container.Name == konnectivity.EveryServer
-		}
-	}
+	connected := readyContainers(e, pods.Items)
 	var problems []error
 	for _, server := range servers {
 		for _, node := range s.Nodes {
+			meets := connected[agentOf{node.Name, konnectivity.EveryServer}]
 			switch {
-			case connected[node.Name+"/"+konnectivity.Server{Node: server.Name}.ContainerName()]:
-			case meets[node.Name] && len(servers) == 1:
-			case meets[node.Name]:
+			case connected[agentOf{node.Name, konnectivity.Server{Node: server.Name}.ContainerName()}]:
+			case meets && len(servers) == 1:
+			case meets:
 				return suite.Skip("agents that count leases don't say which of %d servers they are connected to", len(servers))
 			default:
 				problems = append(problems, fmt.Errorf("no agent of node %s is connected to the server of node %s", node.Name, server.Name))
@@ -82,6 +77,28 @@ func agents(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// agentOf is a container of the agents of a node.
+type agentOf struct{ node, container string }
+
+// readyContainers are those that say that they are connected. While agents are replaced, a node has two: one that ends says nothing
+// of how the node is.
+func readyContainers(e *suite.Evidence, pods []corev1.Pod) map[agentOf]bool {
+	ready := map[agentOf]bool{}
+	for _, pod := range pods {
+		if pod.DeletionTimestamp != nil {
+			e.Note("agent of node %s, pod %s: it ends", pod.Spec.NodeName, pod.Name)
+			continue
+		}
+		for _, container := range pod.Status.ContainerStatuses {
+			e.Note("agent of node %s, container %s: ready %t", pod.Spec.NodeName, container.Name, container.Ready)
+			if container.Ready {
+				ready[agentOf{pod.Spec.NodeName, container.Name}] = true
+			}
+		}
+	}
+	return ready
 }
 
 // dials matches what an apiserver counts of connections through a tunnel (Kubernetes v1.37.1,
