@@ -106,8 +106,11 @@ func readyContainers(e *suite.Evidence, pods []corev1.Pod) map[agentOf]bool {
 var dials = regexp.MustCompile(`(?m)^apiserver_egress_dialer_dial_start_total\{protocol="grpc",transport="uds"\} (\d+)$`)
 
 func carriesExec(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-	if servers, err := s.ControlPlanes(); err != nil || len(servers) > 1 {
-		return errors.Join(err, suite.Skip("with several apiservers, it isn't known which is asked"))
+	switch servers, err := s.ControlPlanes(); {
+	case err != nil:
+		return err
+	case len(servers) > 1:
+		return suite.Skip("with several apiservers, it isn't known which is asked")
 	}
 	count := func() (int, error) {
 		data, err := s.Client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
