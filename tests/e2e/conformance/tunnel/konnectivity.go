@@ -12,6 +12,7 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
@@ -150,7 +151,7 @@ func identities(ctx context.Context, s *suite.Subject, e *suite.Evidence) error 
 	}
 	for _, binding := range bindings.Items {
 		for _, subject := range binding.Subjects {
-			if subject.Kind == "ServiceAccount" && subject.Namespace == konnectivity.Namespace && subject.Name == konnectivity.AgentAccount {
+			if subject.Kind == rbacv1.ServiceAccountKind && subject.Namespace == konnectivity.Namespace && subject.Name == konnectivity.AgentAccount {
 				return fmt.Errorf("ClusterRoleBinding %s gives %s rights", binding.Name, user)
 			}
 		}
@@ -174,7 +175,7 @@ func identities(ctx context.Context, s *suite.Subject, e *suite.Evidence) error 
 			for _, source := range volume.Projected.Sources {
 				if token := source.ServiceAccountToken; token != nil {
 					e.Note("DaemonSet %s: a token for %q", set.Name, token.Audience)
-					if !strings.EqualFold(token.Audience, konnectivity.Audience) {
+					if token.Audience != konnectivity.Audience {
 						return fmt.Errorf("DaemonSet %s has a token for %q", set.Name, token.Audience)
 					}
 					found++
