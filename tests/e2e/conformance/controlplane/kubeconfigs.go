@@ -108,10 +108,14 @@ func verifies(check suite.Check, find func(context.Context, *suite.Subject) ([]k
 	}
 	check.Control = each(func(ctx context.Context, e *suite.Evidence, file kubeconfig, request probe.Request) error {
 		answer, err := probe.Do(ctx, e, request) // may an anonymous client ask, or not: it has been verified who answers
-		if err == nil {
-			e.Note("%s leads to %s, who is verified: %s", file, request.URL, probe.Describe(answer.Certificate))
+		if err != nil {
+			return err
 		}
-		return err
+		if answer.Certificate == nil {
+			return fmt.Errorf("%s answered without a certificate to verify", request.URL)
+		}
+		e.Note("%s leads to %s, who is verified: %s", file, request.URL, probe.Describe(answer.Certificate))
+		return nil
 	})
 	check.Try = each(func(ctx context.Context, e *suite.Evidence, _ kubeconfig, request probe.Request) error {
 		impostor, err := standin.Serve(ctx, request, http.NotFoundHandler())
