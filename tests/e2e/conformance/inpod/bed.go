@@ -2,14 +2,12 @@ package inpod
 
 import (
 	"context"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
-	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
 // beds have the pods that checks are done from.
@@ -25,9 +23,6 @@ type bed struct {
 	reader *corev1.Pod // its account may list secrets
 	opted  *corev1.Pod // without a mounted token
 }
-
-// readyLimit leaves time for the kubelet to pull images.
-const readyLimit = 3 * time.Minute
 
 func makeBed(ctx context.Context, s *suite.Subject) (*bed, error) {
 	if err := s.MakeAccount(ctx, appName); err != nil {
@@ -45,7 +40,7 @@ func makeBed(ctx context.Context, s *suite.Subject) (*bed, error) {
 		}
 	}
 	for _, pod := range []*corev1.Pod{made.app, made.reader, made.opted} {
-		if err := workload.WaitReady(ctx, s.Client, s.Namespace, pod.Name, readyLimit); err != nil {
+		if err := s.WaitReady(ctx, pod.Name); err != nil {
 			return nil, err
 		}
 	}

@@ -4,15 +4,11 @@ package inpod
 
 import (
 	"context"
-	"time"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
 
 const area = "in-pod/"
-
-// bedLimit is that of checks that may be the first to need the pods, whose images may have to be pulled.
-const bedLimit = 4 * time.Minute
 
 // Checks lists what is checked. The pods that are checked from are made once, when the first check needs them.
 func Checks() []suite.Check {
@@ -71,7 +67,7 @@ func Checks() []suite.Check {
 
 // check is one that is done from the shared pods.
 func (b *beds) check(c suite.Check, try func(context.Context, *suite.Subject, *suite.Evidence, *bed) error) suite.Check {
-	c.Limit, c.Try = bedLimit, b.With(try)
+	c.Limit, c.Try = suite.SharedLimit, b.With(try)
 	return c
 }
 

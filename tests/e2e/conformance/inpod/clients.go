@@ -47,12 +47,15 @@ func sidecar(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed
 	return noteVersion(e, "in the other container, GET http://127.0.0.1:"+proxyPort+"/version", said)
 }
 
+// readyLimit leaves time for the kubelet to pull a client's image.
+const readyLimit = 3 * time.Minute
+
 func goClient() suite.Check {
 	return suite.Check{
 		ID:       area + "go-client",
 		Sentence: "a program with Kubernetes' Go library asks the API from a pod, without any configuration",
 		Answers:  []string{"A4", "A6"},
-		Limit:    bedLimit,
+		Limit:    suite.SharedLimit,
 		Try: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 			container := clientContainer(s)
 			container.Args, container.ReadinessProbe = []string{"inclusterclient", "--poll-interval=1"}, nil
@@ -91,7 +94,7 @@ func pythonClient() suite.Check {
 		ID:       area + "python-client",
 		Sentence: "a program with Kubernetes' Python library asks the API from a pod, without any configuration",
 		Answers:  []string{"A4", "A6"},
-		Limit:    bedLimit,
+		Limit:    suite.SharedLimit,
 		Try: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 			if s.Images.Python == "" {
 				return suite.Skip("no -python-image was given")

@@ -17,7 +17,7 @@ func (b *beds) wrongRoot() suite.Check {
 		ID:       area + "wrong-root-certificate",
 		Sentence: "a client in a pod refuses an apiserver that its root certificate didn't sign",
 		Answers:  []string{"N8", "A3", "A5"},
-		Limit:    bedLimit,
+		Limit:    suite.SharedLimit,
 		Refusal:  refusal,
 		Control: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
 			return made.version(ctx, s, e, "--kubeconfig="+kubeconfig, "--context="+byDNS)
@@ -47,7 +47,7 @@ func (b *beds) secrets() suite.Check {
 		ID:       area + "unauthorized-account",
 		Sentence: "a pod's account may not list secrets unless a role that may is bound to it",
 		Answers:  []string{"N3", "N5"},
-		Limit:    bedLimit,
+		Limit:    suite.SharedLimit,
 		Refusal:  refusal,
 		Control: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
 			return wait.Until(ctx, "the role to be heard of", wait.Options{Limit: grantLimit, Every: time.Second},
@@ -74,7 +74,7 @@ func (b *beds) optOut() suite.Check {
 		ID:       area + "opted-out",
 		Sentence: "a pod that asks for no token is given none",
 		Answers:  []string{"N5", "CIS 5.1.6"},
-		Limit:    bedLimit,
+		Limit:    suite.SharedLimit,
 		Refusal:  refusal,
 		Control: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *bed) error {
 			return list(ctx, s, e, made.app)

@@ -37,7 +37,7 @@ func renewal() suite.Check {
 			"ends, and then refused",
 		Answers: []string{"N5"},
 		Slow:    true,
-		Limit:   bedLimit + 2*renewedLimit,
+		Limit:   suite.SharedLimit + 2*renewedLimit,
 		Refusal: unauthorized,
 		Control: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) (err error) {
 			if pod, err = s.Client.CoreV1().Pods(s.Namespace).Create(ctx, renewedPod(s), metav1.CreateOptions{}); err != nil {

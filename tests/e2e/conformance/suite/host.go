@@ -59,7 +59,7 @@ func (s *Subject) deployHosts(ctx context.Context) error {
 
 // WaitReady waits for a pod of the run's namespace.
 func (s *Subject) WaitReady(ctx context.Context, pod string) error {
-	return workload.WaitReady(ctx, s.Client, s.Namespace, pod, startLimit)
+	return workload.WaitReady(ctx, s.Client, s.Namespace, pod, ReadyLimit)
 }
 
 // Dial connects to a port of a node's loopback address.

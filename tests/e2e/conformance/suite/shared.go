@@ -4,9 +4,14 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
-// Shared is made once for all checks of a run, when the first needs it.
+// SharedLimit is for checks that may be the first to need what is shared: that it isn't ready is then told before they end.
+const SharedLimit = ReadyLimit + time.Minute
+
+// Shared is made once for all checks of a run, when the first needs it, within ReadyLimit. Nobody tries again what failed: half of it
+// may be there, and every check would wait as long in vain.
 type Shared[T any] struct {
 	What  string // in errors
 	Build func(context.Context, *Subject) (T, error)
@@ -23,7 +28,9 @@ func (m *Shared[T]) Get(ctx context.Context, s *Subject) (T, error) {
 	defer m.mu.Unlock()
 	if !m.built {
 		m.built = true
-		if m.value, m.err = m.Build(ctx, s); m.err != nil {
+		limited, cancel := context.WithTimeoutCause(ctx, ReadyLimit, fmt.Errorf("it took longer than %s", ReadyLimit))
+		defer cancel()
+		if m.value, m.err = m.Build(limited, s); m.err != nil {
 			m.err = fmt.Errorf("making %s: %w", m.What, m.err)
 		}
 	}

@@ -3,7 +3,10 @@ package suite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -26,4 +29,21 @@ func TestWhatChecksShareIsMadeOnceAlsoIfThatFails(t *testing.T) {
 		}
 		require.Equal(t, 1, made)
 	}
+}
+
+func TestWhatChecksShareIsWaitedForOnceAndEveryCheckIsToldWhyInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := Shared[int]{What: "the pods", Build: func(ctx context.Context, _ *Subject) (int, error) {
+			<-ctx.Done()
+			return 0, fmt.Errorf("a pod is pending: %w", context.Cause(ctx))
+		}}
+		check := Check{Limit: SharedLimit, Try: shared.With(nil)}
+		start := time.Now()
+		for range 3 {
+			result := check.Do(t.Context(), nil)
+			require.Equal(t, Failed, result.Verdict)
+			require.Equal(t, "making the pods: a pod is pending: it took longer than 4m0s", result.Reason)
+		}
+		require.Equal(t, ReadyLimit, time.Since(start))
+	})
 }

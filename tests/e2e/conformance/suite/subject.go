@@ -146,12 +146,12 @@ func (s *Subject) Meta(name string) metav1.ObjectMeta {
 
 func newRun() string { return strings.ToLower(rand.Text()[:8]) }
 
-// startLimit leaves time for kubelets to pull images, where there is a registry.
-const startLimit = 4 * time.Minute
+// ReadyLimit is how long what a run makes may take to be ready. It leaves time for kubelets to pull images, where there is a registry.
+const ReadyLimit = 4 * time.Minute
 
 // Deploy makes the run's namespace and pods.
 func (s *Subject) Deploy(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("the run's pods weren't ready after %s", startLimit))
+	ctx, cancel := context.WithTimeoutCause(ctx, ReadyLimit, fmt.Errorf("the run's pods weren't ready after %s", ReadyLimit))
 	defer cancel()
 	labels := s.Labels()
 	for _, mode := range []string{"enforce", "audit", "warn"} { // for pods in the network of their nodes
