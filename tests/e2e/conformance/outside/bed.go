@@ -3,7 +3,6 @@ package outside
 import (
 	"context"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,9 +18,6 @@ const (
 	port       = 80
 	serverPort = 8080
 )
-
-// makeLimit leaves time for a kubelet to pull the server's image.
-const makeLimit = 4 * time.Minute
 
 // beds have the server and its service.
 type beds struct{ suite.Shared[*corev1.Service] }

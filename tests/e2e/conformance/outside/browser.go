@@ -37,7 +37,7 @@ func (b *beds) browser() suite.Check {
 	return suite.Check{
 		ID:       area + "browser",
 		Sentence: "a browser shows a service's page through kubectl's proxy, which adds the credentials that browsers can't",
-		Answers:  []string{"A2", "A10"}, Limit: makeLimit,
+		Answers:  []string{"A2", "A10"}, Limit: suite.SharedLimit,
 		Try: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 			// Before anything is made for it.
 			if _, err := browser.Find(); err != nil {

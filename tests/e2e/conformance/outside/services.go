@@ -43,7 +43,7 @@ func (b *beds) nodePort() suite.Check {
 	return suite.Check{
 		ID:       area + "node-port",
 		Sentence: "a service is reached by its port at every node's address, whichever node its pod runs on",
-		Answers:  []string{"A7", "A12"}, Limit: makeLimit,
+		Answers:  []string{"A7", "A12"}, Limit: suite.SharedLimit,
 		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *corev1.Service) error {
 			at := made.Spec.Ports[0].NodePort
 			if at == 0 {
@@ -67,7 +67,7 @@ func (b *beds) proxyVerb() suite.Check {
 	return suite.Check{
 		ID:       area + "proxy-verb",
 		Sentence: "the same service is reached from outside through the apiserver, by a client that it knows",
-		Answers:  []string{"A7", "A9"}, Limit: makeLimit,
+		Answers:  []string{"A7", "A9"}, Limit: suite.SharedLimit,
 		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, _ *corev1.Service) error {
 			request, err := verified(s.Admin, proxied(s))
 			if err != nil {
@@ -83,7 +83,7 @@ func (b *beds) clusterIP() suite.Check {
 	return suite.Check{
 		ID:       area + "cluster-ip",
 		Sentence: "the same service is reached directly from pods on every node, by its virtual address",
-		Answers:  []string{"A7", "A12"}, Limit: makeLimit,
+		Answers:  []string{"A7", "A12"}, Limit: suite.SharedLimit,
 		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, made *corev1.Service) error {
 			return fromEveryPod(ctx, s, e, made.Spec.ClusterIP)
 		}),
@@ -94,7 +94,7 @@ func (b *beds) byName() suite.Check {
 	return suite.Check{
 		ID:       area + "service-name",
 		Sentence: "the same service is reached directly from pods on every node, by its name",
-		Answers:  []string{"A7"}, Limit: makeLimit,
+		Answers:  []string{"A7"}, Limit: suite.SharedLimit,
 		Try: b.With(func(ctx context.Context, s *suite.Subject, e *suite.Evidence, _ *corev1.Service) error {
 			return fromEveryPod(ctx, s, e, service+"."+s.Namespace+".svc")
 		}),

@@ -5,16 +5,12 @@ package proxypaths
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
 
 const area = "proxy-paths/"
-
-// makeLimit leaves time for the kubelet to pull the server's image.
-const makeLimit = 4 * time.Minute
 
 // Checks lists what is checked.
 func Checks() []suite.Check {
@@ -28,7 +24,7 @@ func Checks() []suite.Check {
 // prepare has checks make their bed first, for which it gives them time.
 func prepare(b *bed, checks []suite.Check) []suite.Check {
 	for i := range checks {
-		checks[i].Limit = makeLimit
+		checks[i].Limit = suite.SharedLimit
 		checks[i].Try = before(b, checks[i].Try)
 		if checks[i].Control != nil {
 			checks[i].Control = before(b, checks[i].Control)
