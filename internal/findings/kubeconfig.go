@@ -42,10 +42,8 @@ func always(user string) func(string) string { return func(string) string { retu
 var owners = map[string]owner{
 	"/etc/kubernetes/controller-manager.conf": {path: fromManager, user: always("system:kube-controller-manager")},
 	"/etc/kubernetes/scheduler.conf":          {path: fromScheduler, user: always("system:kube-scheduler")},
-	"/etc/kubernetes/kubelet.conf": {
-		path: fromKubelet, user: func(node string) string { return "system:node:" + node }, groups: []string{"system:nodes"},
-	},
-	"/etc/kubernetes/admin.conf": {path: fromAdministrator},
+	"/etc/kubernetes/kubelet.conf":            {path: fromKubelet, user: pki.NodeUser, groups: []string{pki.NodeGroup}},
+	"/etc/kubernetes/admin.conf":              {path: fromAdministrator},
 }
 
 // KubeconfigFiles lists the files that can be judged, in order.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/util/keyutil"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 )
 
 func rotationPairs() []Pair {
@@ -66,7 +67,7 @@ func (l *Lab) ageCertificate(ctx context.Context) error {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: "system:node:" + l.worker().Name(), Organization: []string{"system:nodes"}},
+		Subject:      pkix.Name{CommonName: pki.NodeUser(l.worker().Name()), Organization: []string{pki.NodeGroup}},
 		NotBefore:    time.Now().Add(-300 * day),
 		NotAfter:     time.Now().Add(5 * day),
 		KeyUsage:     x509.KeyUsageDigitalSignature,

@@ -94,8 +94,8 @@ func certificatesIn(data []byte) ([]*x509.Certificate, error) {
 // checkClient returns why a chain doesn't make its owner a node's kubelet.
 func checkClient(chain []*x509.Certificate, ca []byte, node string, now time.Time) error {
 	subject := chain[0].Subject
-	if subject.CommonName != pki.NodeUser(node) || !slices.Equal(subject.Organization, []string{"system:nodes"}) {
-		return fmt.Errorf("it is of %s, not of %s in system:nodes", subject, pki.NodeUser(node))
+	if subject.CommonName != pki.NodeUser(node) || !slices.Equal(subject.Organization, []string{pki.NodeGroup}) {
+		return fmt.Errorf("it is of %s, not of %s in %s", subject, pki.NodeUser(node), pki.NodeGroup)
 	}
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(ca) {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/kubelet"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/server"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
@@ -18,7 +19,7 @@ import (
 const area = "kubelet-api/"
 
 const (
-	port         = 10250
+	port         = kubelet.Port
 	readOnlyPort = 10255
 )
 

@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 )
 
 // Account is a service account of the run's namespace that nobody had heard of before: what an authenticator or authorizer said
@@ -115,5 +117,5 @@ func (s *Subject) As(user string, groups ...string) (kubernetes.Interface, error
 
 // AsKubelet is the administrator who asks in the name of a node's kubelet.
 func (s *Subject) AsKubelet(node Node) (kubernetes.Interface, error) {
-	return s.As("system:node:"+node.Name, "system:nodes", "system:authenticated")
+	return s.As(pki.NodeUser(node.Name), pki.NodeGroup, "system:authenticated")
 }
