@@ -4,7 +4,6 @@ package report
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -53,12 +52,9 @@ func NewLog(out io.Writer, now func() time.Time) *Log {
 	return &Log{out: out, now: now}
 }
 
-// ErrNothingToDo is returned by a step whose work was done already; its line
-// then says so and the step counts as a success.
-var ErrNothingToDo = errors.New("nothing to do")
-
-// Step runs do, and prints title, the note that do returns and the time taken.
-// A start line is printed as well, because some steps take minutes.
+// Step runs do, and prints title, the note that do returns or that it failed,
+// and the time taken. A start line is printed as well, because some steps take
+// minutes. The error is for the caller to print.
 func (l *Log) Step(ctx context.Context, title string, do func(context.Context) (note string, err error)) error {
 	l.printf("    .. %s", title)
 	start := l.now()
