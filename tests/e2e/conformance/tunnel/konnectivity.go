@@ -4,13 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,29 +20,20 @@ func konnectivityChecks() []suite.Check {
 			ID:       area + "konnectivity-agents",
 			Sentence: "every server of Konnectivity has an agent on every node that says that it is connected to it",
 			Answers:  []string{"T1", "T3"},
-			Try:      only(agents),
+			Try:      only(suite.Konnectivity, agents),
 		},
 		{
 			ID:       area + "konnectivity-carries-exec",
 			Sentence: "an exec is a connection that the apiserver begins through Konnectivity's server, over a Unix socket",
 			Answers:  []string{"C5", "T1", "T2"},
-			Try:      only(carriesExec),
+			Try:      only(suite.Konnectivity, carriesExec),
 		},
 		{
 			ID:       area + "konnectivity-identities",
 			Sentence: "agents may do nothing at the API but count leases, and show servers a token that is good for them alone",
 			Answers:  []string{"T2"},
-			Try:      only(identities),
+			Try:      only(suite.Konnectivity, identities),
 		},
-	}
-}
-
-func only(try suite.Action) suite.Action {
-	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-		if s.Expect.Tunnel != suite.Konnectivity {
-			return suite.Skip("the tunnel is declared to be %s", s.Expect.Tunnel)
-		}
-		return try(ctx, s, e)
 	}
 }
 
@@ -102,49 +88,16 @@ func readyContainers(e *suite.Evidence, pods []corev1.Pod) map[agentOf]bool {
 	return ready
 }
 
-// dials matches what an apiserver counts of connections through a tunnel (Kubernetes v1.37.1,
-// staging/src/k8s.io/apiserver/pkg/server/egressselector/metrics/metrics.go).
-var dials = regexp.MustCompile(`(?m)^apiserver_egress_dialer_dial_start_total\{protocol="grpc",transport="uds"\} (\d+)$`)
-
 func carriesExec(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-	switch servers, err := s.ControlPlanes(); {
-	case err != nil:
-		return err
-	case len(servers) > 1:
-		return suite.Skip("with several apiservers, it isn't known which is asked")
-	}
-	count := func() (int, error) {
-		data, err := s.Client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
-		if err != nil {
-			return 0, err
-		}
-		found := dials.FindSubmatch(data)
-		if found == nil {
-			return 0, nil
-		}
-		return strconv.Atoi(string(found[1]))
-	}
-	before, err := count()
+	apiserver, err := egress(s, "grpc")
 	if err != nil {
 		return err
 	}
-	node := s.LastNode()
-	if err := s.Pod(node).Echo(ctx); err != nil {
-		return fmt.Errorf("exec on node %s: %w", node.Name, err)
-	}
-	after, err := count()
-	if err != nil {
-		return err
-	}
-	e.Note("connections through the tunnel before the exec: %d, after it: %d", before, after)
-	if after <= before {
-		return fmt.Errorf("the apiserver has counted %d connections through the tunnel before the exec and %d after it", before, after)
-	}
-	return nil
+	return execCounted(ctx, s, e, s.LastNode(), apiserver)
 }
 
 func identities(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
-	user := "system:serviceaccount:" + konnectivity.Namespace + ":" + konnectivity.AgentAccount
+	user := accountUser(konnectivity.AgentAccount)
 	bindings, err := s.Client.RbacV1().ClusterRoleBindings().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
@@ -189,38 +142,19 @@ func identities(ctx context.Context, s *suite.Subject, e *suite.Evidence) error 
 	return nil
 }
 
-// countsLeasesAtMost asks the API what an account may do in the namespace that agents are in, besides what any account may.
+// countsLeasesAtMost asks the API what agents may do in their namespace, besides what any account may.
 func countsLeasesAtMost(ctx context.Context, s *suite.Subject, user string) error {
-	anybodys, err := rulesOf(ctx, s, "system:serviceaccount:"+konnectivity.Namespace+":nobody-in-particular")
+	rights, err := rightsBeyond(ctx, s, konnectivity.AgentAccount, konnectivity.Namespace)
 	if err != nil {
 		return err
 	}
-	rules, err := rulesOf(ctx, s, user)
-	if err != nil {
-		return err
-	}
-	for _, rule := range rules {
-		more := !slices.ContainsFunc(anybodys, func(r authorizationv1.ResourceRule) bool { return reflect.DeepEqual(r, rule) })
+	for _, rule := range rights.ResourceRules {
 		counts := slices.Equal(rule.Resources, []string{"leases"}) && !slices.ContainsFunc(rule.Verbs, func(verb string) bool {
 			return verb != "list" && verb != "watch"
 		})
-		if more && !counts {
-			return fmt.Errorf("%s may %s %s", user, strings.Join(rule.Verbs, ", "), strings.Join(rule.Resources, ", "))
+		if !counts {
+			return fmt.Errorf("%s may %s", user, describeRule(rule))
 		}
 	}
 	return nil
-}
-
-func rulesOf(ctx context.Context, s *suite.Subject, user string) ([]authorizationv1.ResourceRule, error) {
-	client, err := s.As(user)
-	if err != nil {
-		return nil, err
-	}
-	review, err := client.AuthorizationV1().SelfSubjectRulesReviews().Create(ctx, &authorizationv1.SelfSubjectRulesReview{
-		Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: konnectivity.Namespace},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("asking what %s may do: %w", user, err)
-	}
-	return review.Status.ResourceRules, nil
 }

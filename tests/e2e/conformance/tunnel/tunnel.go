@@ -25,6 +25,16 @@ func Checks() []suite.Check {
 	}}, konnectivityChecks()...)
 }
 
+// only does something where a tunnel is declared to be of a kind, and is skipped elsewhere.
+func only(tunnel suite.Tunnel, do suite.Action) suite.Action {
+	return func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
+		if s.Expect.Tunnel != tunnel {
+			return suite.Skip("the tunnel is declared to be %s", s.Expect.Tunnel)
+		}
+		return do(ctx, s, e)
+	}
+}
+
 func mode(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 	nodes, err := s.ControlPlanes()
 	if err != nil {
