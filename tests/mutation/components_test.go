@@ -25,7 +25,10 @@ func expectations() []sabotage {
 	}
 	return []sabotage{
 		{
-			name: "no tunnel", flags: []string{"-tunnel", "konnectivity"}, fails: []string{"tunnel/*"},
+			name: "no tunnel by Konnectivity", flags: []string{"-tunnel", "konnectivity"}, fails: in("tunnel", "mode", "konnectivity-*"),
+		},
+		{
+			name: "no tunnel by SSH", flags: []string{"-tunnel", "ssh"}, fails: in("tunnel", "mode", "ssh-*"),
 		},
 		{
 			name: "tokens are extended", flags: expect("apiserver.service_account_extend_token_expiration=false"),

@@ -59,7 +59,7 @@ func (o *options) define(flags *flag.FlagSet) {
 	flags.StringVar(&o.kind, "kind", "", "the name of a cluster of kind's; the API is asked as kind says, or as -kubeconfig does if it is given")
 	flags.StringVar(&o.profile, "profile", string(settings.Kubeadm),
 		"what the cluster is declared to be: "+strings.Join(settings.Profiles(), ", "))
-	flags.StringVar(&o.tunnel, "tunnel", string(suite.NoTunnel), "the tunnel that is declared: none, ssh, konnectivity")
+	flags.StringVar(&o.tunnel, "tunnel", string(suite.NoTunnel), "the tunnel that is declared: "+strings.Join(suite.Tunnels(), ", "))
 	flags.Var(&o.expect, "expect", "a setting that is declared otherwise, as NAME=VALUE; may be given several times")
 	flags.BoolVar(&o.allowed.Destructive, "destructive", false,
 		"also do what restarts kubelets and changes files of nodes, and puts them back")
@@ -197,6 +197,7 @@ func usage() {
 	fmt.Fprint(os.Stderr, `Proves a cluster's communication paths.
 
     kubecomm-conformance -kind dev -profile restricted -results out
+    kubecomm-conformance -kind dev -tunnel ssh -labels area=tunnel
     kubecomm-conformance -kubeconfig ~/.kube/config -labels area=kubelet-paths
 
 It makes a namespace of its own, and removes all that it made. It ends with 0 if every check passed, 1 if one failed, 2 if the

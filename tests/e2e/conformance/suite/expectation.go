@@ -18,6 +18,9 @@ const (
 	Konnectivity Tunnel = "konnectivity"
 )
 
+// Tunnels lists them.
+func Tunnels() []string { return []string{string(NoTunnel), string(SSH), string(Konnectivity)} }
+
 // Expectation is how the cluster is declared to be. What nobody declared is expected to be as kubeadm leaves it.
 type Expectation struct {
 	Profile settings.Profile
@@ -32,9 +35,8 @@ func Expect(profile, tunnel string, assignments []string) (Expectation, error) {
 	if !slices.Contains(settings.Profiles(), profile) {
 		return Expectation{}, fmt.Errorf("-profile %s: it must be one of %s", profile, strings.Join(settings.Profiles(), ", "))
 	}
-	tunnels := []string{string(NoTunnel), string(SSH), string(Konnectivity)}
-	if !slices.Contains(tunnels, tunnel) {
-		return Expectation{}, fmt.Errorf("-tunnel %s: it must be one of %s", tunnel, strings.Join(tunnels, ", "))
+	if !slices.Contains(Tunnels(), tunnel) {
+		return Expectation{}, fmt.Errorf("-tunnel %s: it must be one of %s", tunnel, strings.Join(Tunnels(), ", "))
 	}
 	declared := map[string]settings.Value{}
 	for _, assignment := range assignments {

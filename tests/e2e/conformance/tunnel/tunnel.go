@@ -4,6 +4,7 @@ package tunnel
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
@@ -22,7 +23,7 @@ func Checks() []suite.Check {
 		Sentence: "apiservers send their traffic to nodes through a tunnel if one is declared, and through none otherwise",
 		Answers:  []string{"C5", "T1"},
 		Try:      mode,
-	}}, konnectivityChecks()...)
+	}}, slices.Concat(konnectivityChecks(), sshChecks())...)
 }
 
 // only does something where a tunnel is declared to be of a kind, and is skipped elsewhere.
