@@ -45,33 +45,59 @@ type claim struct {
 // lengths are those of prefixes that there are, longest first, for IPv4 and IPv6.
 type lengths struct{ v4, v6 []int }
 
-// New makes a table. Earlier nodes' addresses are theirs, whatever later ones say: these are known from elsewhere.
+// New makes a table. Earlier nodes' addresses are theirs, whatever later ones say: these are known from elsewhere. So are the
+// ranges of their pods, and those of services, in which no other node has an address.
 func New(known []Node, told []Node, services []netip.Prefix) *Table {
 	t := &Table{
 		addresses: map[netip.Addr]claim{}, names: map[string]claim{}, pods: map[netip.Prefix]claim{},
 		services: map[netip.Prefix]bool{},
 	}
-	owners := map[netip.Addr]string{}
+	owned := owners{addresses: map[netip.Addr]string{}, ranges: map[netip.Prefix]string{}}
 	for _, node := range known {
 		for _, address := range node.Addresses {
-			owners[address.Unmap()] = node.Name
+			owned.addresses[address.Unmap()] = node.Name
 		}
-	}
-	for _, node := range told {
-		t.add(node, owners)
+		for _, cidr := range node.PodCIDRs {
+			owned.add(cidr, node.Name)
+		}
 	}
 	for _, cidr := range services {
 		t.services[cidr.Masked()] = true
 		t.svcBits.add(cidr)
+		owned.add(cidr, "")
+	}
+	for _, node := range told {
+		t.add(node, owned)
 	}
 	return t
 }
 
-func (t *Table) add(node Node, owners map[netip.Addr]string) {
+// owners are whose addresses and ranges are known, which are nobody's where they are for services.
+type owners struct {
+	addresses map[netip.Addr]string
+	ranges    map[netip.Prefix]string
+	bits      lengths
+}
+
+func (o *owners) add(cidr netip.Prefix, node string) {
+	o.ranges[cidr.Masked()] = node
+	o.bits.add(cidr)
+}
+
+// deny reports whether an address isn't a node's, whatever the node says.
+func (o *owners) deny(address netip.Addr, node string) bool {
+	if owner, owned := o.addresses[address]; owned {
+		return owner != node
+	}
+	owner, owned := find(o.ranges, o.bits, address)
+	return owned && owner != node
+}
+
+func (t *Table) add(node Node, owned owners) {
 	var first netip.Addr
 	for _, address := range node.Addresses {
 		address = address.Unmap()
-		if owner, owned := owners[address]; owned && owner != node.Name {
+		if owned.deny(address, node.Name) {
 			continue
 		}
 		if !first.IsValid() {

@@ -116,6 +116,16 @@ func TestWhatANodeSaysOfItselfDoesNotTakeAnothersAddress(t *testing.T) {
 		require.Equal(t, addresses("172.18.0.9"), table.Addresses(liar))
 		require.Equal(t, worker.Addresses, table.Addresses(worker))
 	})
+	t.Run("nor one of another's pods, or of a service", func(t *testing.T) {
+		liar := Node{Name: "liar", Addresses: addresses("10.244.1.77", "fd00:10:244:1::9", "10.96.0.10", "172.18.0.9")}
+		table := New([]Node{worker}, []Node{liar, worker}, services)
+		for host, want := range map[string]string{"10.244.1.77": "dev-worker", "fd00:10:244:1::9": "dev-worker", "10.96.0.10": ""} {
+			found, err := table.Find(host)
+			require.NoError(t, err)
+			require.Equal(t, want, found.Node, host)
+		}
+		require.Equal(t, addresses("172.18.0.9"), table.Addresses(liar))
+	})
 	t.Run("and of two that only say so, neither has it", func(t *testing.T) {
 		table := New(nil, []Node{liar, worker}, services)
 		for _, host := range []string{"172.18.0.3", "dev-worker"} {
