@@ -29,7 +29,7 @@ func verified() suite.Check {
 		ID:       area + "kubelets-verified",
 		Sentence: "the apiserver refuses to talk to a kubelet whose serving certificate nobody that it trusts has signed",
 		Answers:  []string{"C3", "C4", "CIS 1.2.5"},
-		Limit:    3 * time.Minute,
+		Limit:    suite.ReadyLimit + time.Minute,
 		Refusal:  unverified,
 		// The apiserver's proxy to services verifies nothing, so that it reaches this very server.
 		Control: func(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
