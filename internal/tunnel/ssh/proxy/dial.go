@@ -144,18 +144,18 @@ func (p *Proxy) enter(ctx context.Context, target route.Target) (*link, error) {
 }
 
 // leastLoaded is who has the fewest open of all that are connected, and of several each in its turn. Control planes are among
-// them only where there is no other node at all: from their own nodes, traffic would go on without a tunnel.
+// them only where no other node is to be connected: from their own nodes, traffic would go on without a tunnel.
 func (p *Proxy) leastLoaded() *peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.turn++
 	var best *peer
 	var least int
-	workers := slices.ContainsFunc(p.order, func(peer *peer) bool { return !peer.onControlPlane() })
+	workers := slices.ContainsFunc(p.order, (*peer).leadsAway)
 	for i := range p.order {
 		peer := p.order[(p.turn+i)%len(p.order)]
 		open, connected := peer.load()
-		if connected && (best == nil || open < least) && (!workers || !peer.onControlPlane()) {
+		if connected && (best == nil || open < least) && (!workers || peer.leadsAway()) {
 			best, least = peer, open
 		}
 	}

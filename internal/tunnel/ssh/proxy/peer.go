@@ -279,10 +279,12 @@ func (p *peer) load() (open int, connected bool) {
 	return p.current.open.Open(), true
 }
 
-func (p *peer) onControlPlane() bool {
+// leadsAway reports whether what is for services goes through a tunnel by way of the node: it is no control plane, and has
+// keys that it is known by. Whatever else the API takes for a node has no server.
+func (p *peer) leadsAway() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.target.controlPlane
+	return !p.target.controlPlane && len(p.target.pins) > 0
 }
 
 func (p *peer) status() NodeStatus {

@@ -145,7 +145,8 @@ func TestServicesAreReachedThroughControlPlanesOnlyWhereThereAreNoOtherNodes(t *
 	l.connected(1)
 	_, err := l.ask("10.96.0.10:443")
 	require.ErrorContains(t, err, "no node is connected by which services could be reached", "they would go on past the tunnel")
-	l.proxy.SetNodes([]proxy.Node{{Node: l.nodes[0].told().Node, ControlPlane: true}})
+	unpinned := route.Node{Name: "joined", Addresses: []netip.Addr{netip.MustParseAddr("172.18.0.99")}}
+	l.proxy.SetNodes([]proxy.Node{{Node: l.nodes[0].told().Node, ControlPlane: true}, {Node: unpinned}})
 	l.reaches("10.96.0.10:443", "a service")
 	require.InDelta(t, 1, count("worker"), 0)
 }
