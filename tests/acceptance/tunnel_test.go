@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/program"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/leak"
 )
 
@@ -34,6 +36,14 @@ func tunnels(ctx context.Context, t *testing.T, q *quickstart) {
 	}
 	q.nothingToDo(ctx, t)
 	require.NoError(t, readLog(ctx, t, c))
+	outcome := q.prove(ctx, t, "-profile", "baseline", "-tunnel", "ssh", "-labels", "area=tunnel")
+	assert.Zero(t, outcome.Code)
+	for id, verdict := range outcome.Verdicts {
+		if !strings.HasPrefix(id, "tunnel/konnectivity-") {
+			assert.Equal(t, program.Passed, verdict, "%s: %s", id, outcome.Reasons[id])
+		}
+	}
+	assert.Equal(t, program.Passed, outcome.Verdicts["tunnel/ssh-carries-exec"])
 	node, err := c.ControlPlanes()[0].Run(ctx, cluster.Command{Args: []string{"/opt/kubecomm/kubecomm-node", "--version"}})
 	require.NoError(t, err)
 	assert.NotEmpty(t, node, "the program on node %s tells its version", server)
