@@ -40,18 +40,21 @@ func (l *lab) konnectivityCauses() []cause {
 		agent  = "to-"
 		server = konnectivity.ServerName
 	)
-	return append([]cause{
-		{agentKilled, func(ctx context.Context) error { return l.kill(ctx, l.worker(), agent) }},
-		// New pods in between: the kubelet makes a pause before it starts a container that ended for a second time.
-		{"all agents are deleted", l.deleteAgents},
-		{"all agents are killed", func(ctx context.Context) error {
-			for _, node := range l.cluster.Nodes() {
-				if err := l.kill(ctx, node, agent); err != nil {
-					return err
-				}
+	kill := func(ctx context.Context, nodes ...*cluster.Node) error {
+		if err := l.freshAgents(ctx); err != nil {
+			return err
+		}
+		for _, node := range nodes {
+			if err := l.kill(ctx, node, agent); err != nil {
+				return err
 			}
-			return nil
-		}},
+		}
+		return nil
+	}
+	return append([]cause{
+		{agentKilled, func(ctx context.Context) error { return kill(ctx, l.worker()) }},
+		{"all agents are deleted", l.deleteAgents},
+		{"all agents are killed", func(ctx context.Context) error { return kill(ctx, l.cluster.Nodes()...) }},
 		{serverKilled, func(ctx context.Context) error { return l.kill(ctx, l.controlPlane(), server) }},
 	}, l.restarts()...)
 }
@@ -73,6 +76,28 @@ func (l *lab) restarts() []cause {
 			return l.waitAPI(ctx)
 		}},
 	}
+}
+
+// endedScript tells whether a running agent's container was started in the place of one that ended.
+const endedScript = `crictl --timeout 30s ps --state Running --name '^to-' --output json | grep --only-matching '"attempt": [1-9].*' || :`
+
+// freshAgents has agents replaced if one of them has ended by itself before: the kubelet makes a pause before it starts a
+// container that ended for a second time.
+func (l *lab) freshAgents(ctx context.Context) error {
+	for _, node := range l.cluster.Nodes() {
+		ended, err := said(ctx, node, endedScript)
+		if err != nil {
+			return err
+		}
+		if ended == "" {
+			continue
+		}
+		if err := l.deleteAgents(ctx); err != nil {
+			return err
+		}
+		return l.waitAllWork(ctx)
+	}
+	return nil
 }
 
 // deleteAgents returns when none of those that were there runs any more.

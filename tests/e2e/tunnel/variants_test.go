@@ -92,8 +92,6 @@ func TestAgentsMeetEveryServerOfSeveralControlPlanes(t *testing.T) {
 			withTunnel(ctx, t, l, w)
 			for name, direct := range l.eachAPIServer(ctx, t) {
 				t.Run("the apiserver of "+name, func(t *testing.T) {
-					// New pods: the kubelet makes a pause before it starts a container that ended for a second time.
-					require.NoError(t, direct.deleteAgents(ctx))
 					requireAllWork(ctx, t, direct)
 					countsExecs(ctx, t, direct, w)
 					recoversFromKills(ctx, t, direct, strategy.limit)
