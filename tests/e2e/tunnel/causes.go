@@ -13,6 +13,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/workload"
 )
 
 // cause is what ends sessions through a tunnel.
@@ -95,9 +96,30 @@ func (l *lab) freshAgents(ctx context.Context) error {
 		if err := l.deleteAgents(ctx); err != nil {
 			return err
 		}
-		return l.waitAllWork(ctx)
+		return l.waitAgents(ctx)
 	}
 	return nil
+}
+
+// waitAgents waits until every node has an agent that is ready. That everything works may be others' doing.
+func (l *lab) waitAgents(ctx context.Context) error {
+	options := wait.Options{Limit: 2 * time.Minute, Every: time.Second}
+	return wait.Until(ctx, "every node to have an agent that is ready", options, func(ctx context.Context) error {
+		pods, err := l.agents(ctx)
+		if err != nil {
+			return err
+		}
+		ready := 0
+		for _, pod := range pods {
+			if pod.DeletionTimestamp == nil && workload.Ready(&pod) == nil {
+				ready++
+			}
+		}
+		if want := len(l.cluster.Nodes()); ready < want {
+			return fmt.Errorf("%d of %d are ready", ready, want)
+		}
+		return nil
+	})
 }
 
 // deleteAgents returns when none of those that were there runs any more.

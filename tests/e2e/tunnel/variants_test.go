@@ -92,6 +92,7 @@ func TestAgentsMeetEveryServerOfSeveralControlPlanes(t *testing.T) {
 			withTunnel(ctx, t, l, w)
 			for name, direct := range l.eachAPIServer(ctx, t) {
 				t.Run("the apiserver of "+name, func(t *testing.T) {
+					require.NoError(t, direct.waitAgents(ctx)) // whose metrics are read
 					requireAllWork(ctx, t, direct)
 					countsExecs(ctx, t, direct, w)
 					recoversFromKills(ctx, t, direct, strategy.limit)
