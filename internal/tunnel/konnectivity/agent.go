@@ -211,6 +211,10 @@ func container(i int, to connection, identifiers string, options Options) corev1
 		}
 	}
 	const livenessPeriod, livenessFailures = 20, 6
+	// One that begins while another still ends, as after a deletion by force, finds the port of its health taken, serves, and
+	// never tries again to tell so (apiserver-network-proxy v0.36.0, cmd/agent/app/server.go, serveHealth): it is begun anew
+	// soon, and not only once liveness has failed for minutes.
+	const startPeriod, startFailures = 1, 20
 	field := func(name, of string) corev1.EnvVar {
 		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{
 			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: of},
@@ -244,6 +248,7 @@ func container(i int, to connection, identifiers string, options Options) corev1
 		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
 			corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("24Mi"),
 		}},
+		StartupProbe:    probe("/healthz", startPeriod, startFailures),
 		LivenessProbe:   probe("/healthz", livenessPeriod, livenessFailures),
 		ReadinessProbe:  probe("/readyz", 2, 1),
 		SecurityContext: confined(new(agentUser)),

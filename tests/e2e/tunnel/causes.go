@@ -54,7 +54,10 @@ func (l *lab) konnectivityCauses() []cause {
 	}
 	return append([]cause{
 		{agentKilled, func(ctx context.Context) error { return kill(ctx, l.worker()) }},
-		{"all agents are deleted", l.deleteAgents},
+		{"all agents are deleted", func(ctx context.Context) error {
+			now := int64(0)
+			return l.deleteAgents(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now})
+		}},
 		{"all agents are killed", func(ctx context.Context) error { return kill(ctx, l.cluster.Nodes()...) }},
 		{serverKilled, func(ctx context.Context) error { return l.kill(ctx, l.controlPlane(), server) }},
 	}, l.restarts()...)
@@ -93,7 +96,7 @@ func (l *lab) freshAgents(ctx context.Context) error {
 		if ended == "" {
 			continue
 		}
-		if err := l.deleteAgents(ctx); err != nil {
+		if err := l.deleteAgents(ctx, metav1.DeleteOptions{}); err != nil {
 			return err
 		}
 		return l.waitAgents(ctx)
@@ -123,7 +126,7 @@ func (l *lab) waitAgents(ctx context.Context) error {
 }
 
 // deleteAgents returns when none of those that were there runs any more.
-func (l *lab) deleteAgents(ctx context.Context) error {
+func (l *lab) deleteAgents(ctx context.Context, options metav1.DeleteOptions) error {
 	before := map[string]bool{}
 	for _, node := range l.cluster.Nodes() {
 		ids, err := l.agentsOn(ctx, node)
@@ -134,9 +137,8 @@ func (l *lab) deleteAgents(ctx context.Context) error {
 			before[id] = true
 		}
 	}
-	now := int64(0)
 	err := l.client.CoreV1().Pods(konnectivity.Namespace).DeleteCollection(ctx,
-		metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{LabelSelector: "k8s-app=konnectivity-agent"})
+		options, metav1.ListOptions{LabelSelector: "k8s-app=konnectivity-agent"})
 	if err != nil {
 		return err
 	}
