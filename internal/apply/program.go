@@ -66,6 +66,11 @@ func (s service) paths() []string {
 	return paths
 }
 
+// ownPaths are where its files go that no other service shares with it.
+func (s service) ownPaths() []string {
+	return slices.DeleteFunc(s.paths(), func(path string) bool { return path == programFile })
+}
+
 // serviceFound is how it was found.
 type serviceFound struct {
 	properties map[string]string
@@ -233,8 +238,7 @@ func (s service) write(ctx context.Context, node Node, found serviceFound) error
 	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("making %s on node %s: %w", programFolder, node.Name(), err)
 	}
-	paths := slices.DeleteFunc(s.paths(), func(path string) bool { return path == programFile })
-	for _, path := range append([]string{programFile}, paths...) {
+	for _, path := range append([]string{programFile}, s.ownPaths()...) {
 		want, known := s.files[path]
 		if !known || found.same(path, want) {
 			continue
@@ -299,8 +303,8 @@ grep --quiet --no-messages --fixed-strings -e "$program" /etc/systemd/system/kub
 
 // remove ends a service, and removes what it has besides its files as well.
 func (s service) remove(ctx context.Context, node Node, further ...string) error {
-	paths := slices.DeleteFunc(s.paths(), func(path string) bool { return path == programFile })
-	args := slices.Concat([]string{"sh", "-c", removeServiceScript, "sh", s.unit, s.socket, s.state, programFile}, paths, further)
+	args := []string{"sh", "-c", removeServiceScript, "sh", s.unit, s.socket, s.state, programFile}
+	args = slices.Concat(args, s.ownPaths(), further)
 	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("removing %s from node %s: %w", s.unit, node.Name(), err)
 	}

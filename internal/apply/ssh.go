@@ -14,6 +14,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh/proxy"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh/server"
 )
 
 // Keys are exchanged without a moment in which one end refuses the other. A new key waits beside the old one; servers let
@@ -134,13 +135,24 @@ func (o Observation) serverProblem(node NodeObservation, port uint16) error {
 	if err := wanted.problem(end.found); err != nil {
 		return err
 	}
-	switch {
-	case end.Status == nil:
-		return fmt.Errorf("it doesn't say how it is: %w", end.StatusOf)
-	case end.Status.Config != ssh.Digest(end.Config):
+	return end.behind("host key", serverTook)
+}
+
+// serverTook and proxyTook are the digest of the configuration, and the fingerprint of the key, that an end says it has.
+func serverTook(status *server.Status) (config, key string) { return status.Config, status.HostKey }
+
+func proxyTook(status *proxy.Status) (config, key string) { return status.Config, status.Key }
+
+// behind says why an end doesn't run with what its files say; nil if it does.
+func (e SSHEnd[S]) behind(keyName string, took func(*S) (config, key string)) error {
+	if e.Status == nil {
+		return fmt.Errorf("it doesn't say how it is: %w", e.StatusOf)
+	}
+	switch config, key := took(e.Status); {
+	case config != ssh.Digest(e.Config):
 		return errors.New("it hasn't taken its configuration up")
-	case end.Status.HostKey != end.Key.Fingerprint():
-		return fmt.Errorf("its host key is %s, to be %s", end.Status.HostKey, end.Key.Fingerprint())
+	case key != e.Key.Fingerprint():
+		return fmt.Errorf("its %s is %s, to be %s", keyName, key, e.Key.Fingerprint())
 	}
 	return nil
 }
@@ -155,13 +167,10 @@ func (o Observation) proxyProblem(node NodeObservation, port uint16) error {
 	if err := wanted.problem(end.found); err != nil {
 		return err
 	}
+	if err := end.behind("key", proxyTook); err != nil {
+		return err
+	}
 	switch {
-	case end.Status == nil:
-		return fmt.Errorf("it doesn't say how it is: %w", end.StatusOf)
-	case end.Status.Config != ssh.Digest(end.Config):
-		return errors.New("it hasn't taken its configuration up")
-	case end.Status.Key != end.Key.Fingerprint():
-		return fmt.Errorf("its key is %s, to be %s", end.Status.Key, end.Key.Fingerprint())
 	case end.Status.APIError != "":
 		return errors.New("it doesn't learn which nodes there are: " + end.Status.APIError)
 	case !end.Status.FromAPI:
@@ -182,15 +191,15 @@ func (o Observation) connectionProblem(node NodeObservation) error {
 			return fmt.Errorf("it doesn't know node %s", peer.Name)
 		}
 		known := end.Status.Nodes[i]
-		switch server := peer.SSH.Server; {
+		switch hostKey := peer.SSH.Server.Key.Fingerprint(); {
 		case known.OtherHostKey != "":
 			return fmt.Errorf("node %s has shown host key %s, which isn't its own, %s", peer.Name, known.OtherHostKey,
-				server.Key.Fingerprint())
+				hostKey)
 		case !known.Connected:
 			return fmt.Errorf("it isn't connected to node %s: %s", peer.Name, known.Error)
-		case known.HostKey != server.Key.Fingerprint():
+		case known.HostKey != hostKey:
 			return fmt.Errorf("it is connected to node %s by host key %s, to be %s", peer.Name, known.HostKey,
-				server.Key.Fingerprint())
+				hostKey)
 		case known.Key != end.Key.Fingerprint():
 			return fmt.Errorf("it is connected to node %s by its key %s, to be %s", peer.Name, known.Key, end.Key.Fingerprint())
 		}

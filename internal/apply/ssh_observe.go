@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -196,7 +195,7 @@ var processName = regexp.MustCompile(`^users:\(\("([^"]*)"`)
 func lookForSSH(ctx context.Context, node Node) (sshLeft, error) {
 	args := []string{"sh", "-c", lookScript, "sh"}
 	for _, end := range []service{sshServer(), sshProxy()} {
-		args = append(args, slices.DeleteFunc(end.paths(), func(path string) bool { return path == programFile })...)
+		args = append(args, end.ownPaths()...)
 	}
 	output, err := node.Run(ctx, cluster.Command{Args: append(args, sshKeys()...)})
 	if err != nil {

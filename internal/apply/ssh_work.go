@@ -137,10 +137,7 @@ func serverEnd() sshEnd {
 		found:   func(node NodeObservation) serviceFound { return node.SSH.Server.found },
 		known:   Observation.hostKeyKnown,
 		problem: Observation.serverProblem,
-		behind: func(node NodeObservation) bool {
-			end := node.SSH.Server
-			return end.Status == nil || end.Status.Config != ssh.Digest(end.Config) || end.Status.HostKey != end.Key.Fingerprint()
-		},
+		behind:  func(node NodeObservation) bool { return node.SSH.Server.behind("host key", serverTook) != nil },
 		refresh: func(ctx context.Context, node Node, observed *NodeObservation) (err error) {
 			observed.SSH.Server, err = observeSSHServer(ctx, node)
 			return err
@@ -156,10 +153,7 @@ func proxyEnd() sshEnd {
 		found:   func(node NodeObservation) serviceFound { return node.SSH.Proxy.found },
 		known:   Observation.clientKeyKnown,
 		problem: Observation.proxyProblem,
-		behind: func(node NodeObservation) bool {
-			end := node.SSH.Proxy
-			return end.Status == nil || end.Status.Config != ssh.Digest(end.Config) || end.Status.Key != end.Key.Fingerprint()
-		},
+		behind:  func(node NodeObservation) bool { return node.SSH.Proxy.behind("key", proxyTook) != nil },
 		refresh: func(ctx context.Context, node Node, observed *NodeObservation) (err error) {
 			observed.SSH.Proxy, err = observeSSHProxy(ctx, node)
 			return err
@@ -243,7 +237,6 @@ func (w *sshEndWork) write(ctx context.Context) error {
 	}
 	w.socket = !found.same(unitFolder+w.wanted.socket, w.wanted.files[unitFolder+w.wanted.socket])
 	w.restart = w.socket || w.wanted.outdated(found)
-	files := w.wanted
 	if w.end.token(node) {
 		token, err := w.requestToken(ctx, ssh.ProxyAccount)
 		if err != nil {
@@ -254,7 +247,7 @@ func (w *sshEndWork) write(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := files.write(ctx, w.node, found); err != nil {
+	if err := w.wanted.write(ctx, w.node, found); err != nil {
 		return err
 	}
 	// Whoever changed a key's permissions, and nothing else, has it put right.
