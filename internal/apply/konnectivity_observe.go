@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/metrics"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/pki"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
 )
@@ -182,7 +183,11 @@ func serversOf(ctx context.Context, target Target, name string) []string {
 	}
 	servers := target.controlPlanes()
 	data, err := askLoopback(ctx, target.Nodes[i], konnectivity.AgentHealthPort, "/metrics")
-	if err != nil || sumMetric(data, konnectivity.AgentConnectionsMetric) < len(servers) {
+	if err != nil {
+		return nil
+	}
+	connections, err := metrics.Sum(data, konnectivity.AgentConnectionsMetric, nil)
+	if err != nil || connections < len(servers) {
 		return nil
 	}
 	var names []string

@@ -369,13 +369,6 @@ func TestSomebodyElsesKonnectivityStays(t *testing.T) {
 	require.Empty(t, ofTunnel(PlanRestore(theirs)), "a destroy leaves it")
 }
 
-func TestACounterIsAddedUpOverItsLabels(t *testing.T) {
-	data := []byte("# TYPE dials_total counter\ndials_total{a=\"x\"} 3\ndials_total{a=\"y z\"} 4\ndials_total_other 9\ndials_totals 2\n")
-	require.Equal(t, 7, sumMetric(data, "dials_total"))
-	require.Equal(t, 9, sumMetric(data, "dials_total_other"))
-	require.Zero(t, sumMetric(nil, "dials_total"))
-}
-
 func TestAWebhookIsReachedWhereItsServerHangsUpAndNowhereElse(t *testing.T) {
 	const failed = `Internal error occurred: failed calling webhook "tunnel-proof.kubecomm.io": failed to call webhook: Post "https://konnectivity-server.kube-system.svc:8132/?timeout=5s": `
 	for text, reached := range map[string]bool{

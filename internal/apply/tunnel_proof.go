@@ -1,8 +1,6 @@
 package apply
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/rand"
 
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/metrics"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
@@ -202,24 +201,7 @@ func (p tunnelProof) dials(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading the metrics of the %s on node %s: %w", p.server.container, p.server.node.Name(), err)
 	}
-	return sumMetric(data, dialsMetric), nil
-}
-
-// sumMetric adds up what a counter says, whatever its labels are.
-func sumMetric(data []byte, name string) int {
-	total := 0.0
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		rest, has := strings.CutPrefix(lines.Text(), name)
-		if !has || rest == "" || rest[0] != '{' && rest[0] != ' ' {
-			continue
-		}
-		if value, err := strconv.ParseFloat(rest[strings.LastIndex(rest, " ")+1:], 64); err == nil {
-			total += value
-		}
-	}
-	return int(total)
+	return metrics.Sum(data, dialsMetric, nil)
 }
 
 func (p tunnelProof) tryPod(ctx context.Context) error {

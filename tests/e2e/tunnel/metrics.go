@@ -1,15 +1,12 @@
 package tunnel
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/metrics"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
 )
@@ -35,72 +32,48 @@ func (l *lab) dials(ctx context.Context) (map[string]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	counted[ofApiserver] = sum(data, ofApiserver)
-	return counted, nil
+	counted[ofApiserver], err = metrics.Sum(data, ofApiserver, nil)
+	return counted, err
 }
 
 func (l *lab) konnectivityDials(ctx context.Context) (map[string]int, error) {
-	data, err := metricsOn(ctx, l.controlPlane(), konnectivity.HealthPort)
-	if err != nil {
-		return nil, err
-	}
-	counted := map[string]int{ofServer: sum(data, ofServer)}
-	containers := len(l.cluster.ControlPlanes())
-	if l.variant.counts == konnectivity.Leases {
-		containers = 1
-	}
-	for _, node := range l.cluster.Nodes() {
-		for i := range containers {
-			if data, err = metricsOn(ctx, node, konnectivity.AgentHealthPort+2*i); err != nil {
-				return nil, err
-			}
-			counted[ofAgent] += sum(data, ofAgent)
+	ports := []int{konnectivity.AgentHealthPort}
+	if l.variant.counts != konnectivity.Leases {
+		for i := range l.cluster.ControlPlanes()[1:] {
+			ports = append(ports, konnectivity.AgentHealthPort+2*(i+1))
 		}
 	}
-	return counted, nil
-}
-
-func metricsOn(ctx context.Context, node *cluster.Node, port int) ([]byte, error) {
-	data, err := node.Run(ctx, cluster.Command{Args: []string{"curl", "-sSf", "http://127.0.0.1:" + strconv.Itoa(port) + "/metrics"}})
-	if err != nil {
-		return nil, fmt.Errorf("the metrics at port %d of node %s: %w", port, node.Name(), err)
-	}
-	return data, nil
+	return l.dialsOnNodes(ctx, ofServer, konnectivity.HealthPort, ofAgent, ports...)
 }
 
 func (l *lab) sshDials(ctx context.Context) (map[string]int, error) {
-	data, err := metricsOn(ctx, l.controlPlane(), ssh.ProxyHealthPort)
+	return l.dialsOnNodes(ctx, ofSSHProxy, ssh.ProxyHealthPort, ofSSHServer, ssh.ServerHealthPort)
+}
+
+// dialsOnNodes are those that the control plane's end of a tunnel has counted, and the ends of all nodes together.
+func (l *lab) dialsOnNodes(ctx context.Context, near string, port int, far string, ports ...int) (map[string]int, error) {
+	ofNear, err := counter(ctx, l.controlPlane(), port, near, nil)
 	if err != nil {
 		return nil, err
 	}
-	counted := map[string]int{ofSSHProxy: sum(data, ofSSHProxy)}
+	counted := map[string]int{near: ofNear}
 	for _, node := range l.cluster.Nodes() {
-		if data, err = metricsOn(ctx, node, ssh.ServerHealthPort); err != nil {
-			return nil, err
+		for _, port := range ports {
+			count, err := counter(ctx, node, port, far, nil)
+			if err != nil {
+				return nil, err
+			}
+			counted[far] += count
 		}
-		counted[ofSSHServer] += sum(data, ofSSHServer)
 	}
 	return counted, nil
 }
 
-// sum adds a metric up over those of its labels that have what is asked for, such as `reason="key"`.
-func sum(data []byte, name string, having ...string) int {
-	total := 0.0
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 2 {
-			continue
-		}
-		bare, labels, _ := strings.Cut(fields[0], "{")
-		lacks := func(label string) bool { return !strings.Contains(labels, label) }
-		if bare != name || slices.ContainsFunc(having, lacks) {
-			continue
-		}
-		if value, err := strconv.ParseFloat(fields[len(fields)-1], 64); err == nil {
-			total += value
-		}
+// counter is what is counted at a port of a node.
+func counter(ctx context.Context, node *cluster.Node, port int, name string, labels metrics.Labels) (int, error) {
+	data, err := node.Run(ctx, cluster.Command{Args: []string{"curl", "-sSf", "http://127.0.0.1:" + strconv.Itoa(port) + "/metrics"}})
+	if err != nil {
+		return 0, fmt.Errorf("the metrics at port %d of node %s: %w", port, node.Name(), err)
 	}
-	return int(total)
+	return metrics.Sum(data, name, labels)
 }

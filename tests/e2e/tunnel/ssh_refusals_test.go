@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/metrics"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh/proxy"
@@ -67,7 +68,7 @@ func refusesHostKey(ctx context.Context, t *testing.T, l *lab, w wall) {
 	require.NoError(t, w.raise(ctx))
 	failures := func() int {
 		count, err := counter(ctx, l.controlPlane(), ssh.ProxyHealthPort, "kubecomm_ssh_proxy_dial_failures_total",
-			`reason="other_host_key"`, fmt.Sprintf("node=%q", l.worker().Name()))
+			metrics.Labels{"reason": "other_host_key", "node": l.worker().Name()})
 		require.NoError(t, err)
 		return count
 	}
@@ -148,7 +149,7 @@ func refusesClientKey(ctx context.Context, t *testing.T, l *lab, w wall) {
 // refusals are how often the worker's server has refused something for a reason.
 func (l *lab) refusals(ctx context.Context, t *testing.T, reason string) int {
 	t.Helper()
-	count, err := counter(ctx, l.worker(), ssh.ServerHealthPort, "kubecomm_ssh_server_refused_total", fmt.Sprintf("reason=%q", reason))
+	count, err := counter(ctx, l.worker(), ssh.ServerHealthPort, "kubecomm_ssh_server_refused_total", metrics.Labels{"reason": reason})
 	require.NoError(t, err)
 	return count
 }

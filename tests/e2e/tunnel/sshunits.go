@@ -171,9 +171,3 @@ func waitLogged(ctx context.Context, node *cluster.Node, unit, what string) erro
 		return err
 	})
 }
-
-// counter is a metric of a server or a proxy.
-func counter(ctx context.Context, node *cluster.Node, port int, name string, having ...string) (int, error) {
-	data, err := metricsOn(ctx, node, port)
-	return sum(data, name, having...), err
-}

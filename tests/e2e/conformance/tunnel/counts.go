@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/metrics"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
 
@@ -14,7 +13,8 @@ import (
 type place struct {
 	called string
 	read   func(context.Context) ([]byte, error) // its metrics
-	metric string                                // with its labels
+	metric string
+	labels metrics.Labels
 }
 
 // egress is an apiserver, which counts what it begins through a tunnel (Kubernetes v1.37.1,
@@ -32,7 +32,7 @@ func egress(s *suite.Subject, protocol string) (place, error) {
 		read: func(ctx context.Context) ([]byte, error) {
 			return s.Client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 		},
-		metric: fmt.Sprintf("apiserver_egress_dialer_dial_start_total{protocol=%q,transport=\"uds\"}", protocol),
+		metric: "apiserver_egress_dialer_dial_start_total", labels: metrics.Labels{"protocol": protocol, "transport": "uds"},
 	}, nil
 }
 
@@ -51,36 +51,27 @@ func execCounted(ctx context.Context, s *suite.Subject, e *suite.Evidence, node 
 	}
 	var problems []error
 	for i, place := range places {
-		e.Note("%s: connections through the tunnel before the exec: %.0f, after it: %.0f", place.called, before[i], after[i])
+		e.Note("%s: connections through the tunnel before the exec: %d, after it: %d", place.called, before[i], after[i])
 		if after[i] <= before[i] {
-			problems = append(problems, fmt.Errorf("%s has counted %.0f connections through the tunnel before the exec and %.0f after it",
+			problems = append(problems, fmt.Errorf("%s has counted %d connections through the tunnel before the exec and %d after it",
 				place.called, before[i], after[i]))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-func countAll(ctx context.Context, places []place) ([]float64, error) {
-	var all []float64
+func countAll(ctx context.Context, places []place) ([]int, error) {
+	var all []int
 	for _, place := range places {
-		metrics, err := place.read(ctx)
+		text, err := place.read(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("asking what %s has counted: %w", place.called, err)
 		}
-		count, err := counter(metrics, place.metric)
+		count, err := metrics.Sum(text, place.metric, place.labels)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", place.called, err)
 		}
 		all = append(all, count)
 	}
 	return all, nil
-}
-
-// counter reads a metric. It isn't there until there is something to count.
-func counter(metrics []byte, name string) (float64, error) {
-	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindSubmatch(metrics)
-	if found == nil {
-		return 0, nil
-	}
-	return strconv.ParseFloat(string(found[1]), 64)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/metrics"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/ssh"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
@@ -102,7 +103,7 @@ func sshCarriesExec(ctx context.Context, s *suite.Subject, e *suite.Evidence) er
 	if err != nil {
 		return err
 	}
-	metrics := func(node suite.Node, port int) func(context.Context) ([]byte, error) {
+	metricsOf := func(node suite.Node, port int) func(context.Context) ([]byte, error) {
 		return func(ctx context.Context) ([]byte, error) {
 			answer, err := ask(ctx, s, e, node, port, "/metrics")
 			return []byte(answer.Body), err
@@ -111,11 +112,11 @@ func sshCarriesExec(ctx context.Context, s *suite.Subject, e *suite.Evidence) er
 	node := s.LastNode()
 	return execCounted(ctx, s, e, node, apiserver,
 		place{
-			called: "the proxy of node " + controlPlanes[0].Name, read: metrics(controlPlanes[0], ssh.ProxyHealthPort),
-			metric: fmt.Sprintf("kubecomm_ssh_proxy_dials_total{node=%q,result=\"ok\"}", node.Name),
+			called: "the proxy of node " + controlPlanes[0].Name, read: metricsOf(controlPlanes[0], ssh.ProxyHealthPort),
+			metric: "kubecomm_ssh_proxy_dials_total", labels: metrics.Labels{"node": node.Name, "result": "ok"},
 		},
 		place{
-			called: "the SSH server of node " + node.Name, read: metrics(node, ssh.ServerHealthPort),
+			called: "the SSH server of node " + node.Name, read: metricsOf(node, ssh.ServerHealthPort),
 			metric: "kubecomm_ssh_server_forwards_total",
 		})
 }

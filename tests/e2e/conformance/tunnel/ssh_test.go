@@ -79,17 +79,6 @@ func TestBothEndsOfATunnelMustSayTheSame(t *testing.T) {
 	}
 }
 
-func TestACounterIsReadByItsNameAndLabels(t *testing.T) {
-	metrics := []byte("# TYPE dials counter\ndials{by=\"a\"} 3\ndials{by=\"ab\"} 1.234567e+06\nall_dials 7\n")
-	for name, want := range map[string]float64{`dials{by="a"}`: 3, `dials{by="ab"}`: 1234567, `dials{by="b"}`: 0, "dials": 0, "all_dials": 7} {
-		found, err := counter(metrics, name)
-		require.NoError(t, err)
-		assert.InDelta(t, want, found, 0, name)
-	}
-	_, err := counter([]byte("dials many\n"), "dials")
-	require.Error(t, err)
-}
-
 func TestAProxyMaySeeNodesAndRenewItsTokenAndNothingElse(t *testing.T) {
 	rule := func(resource string, names []string, verbs ...string) authorizationv1.ResourceRule {
 		return authorizationv1.ResourceRule{APIGroups: []string{""}, Resources: []string{resource}, ResourceNames: names, Verbs: verbs}
