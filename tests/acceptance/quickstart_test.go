@@ -31,6 +31,7 @@ func TestTheQuickstartHardensAClusterAndKeepsItSo(t *testing.T) {
 		{"an apply leaves a cluster in which every node is verified", appliesOnce},
 		{"a second apply has nothing to do", appliesAgain},
 		{"the conformance suite passes as a whole", passesTheConformanceSuite},
+		{"the conformance suite tells who may do too little what is missing", isRefusedByTheConformanceSuite},
 		{"a flag removed by hand is planned on verify_kubelets and put back", repairsTheFlag},
 		{"a stranger's certificate on a node is planned on that node's certificate and replaced", repairsTheCertificate},
 		{"an import into an empty state has nothing to change", imports},
