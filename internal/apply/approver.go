@@ -49,9 +49,12 @@ func approverService(ctx context.Context, target Target, node Node, machine stri
 
 // approverAnywhere is one of which it isn't known what is in the files that depend on the node.
 func approverAnywhere() service {
-	return service{unit: approverUnit, state: approverState, secrets: []string{approverToken}, files: map[string]cluster.File{
-		approverUnitAt: {Data: approverUnitText, Mode: publicMode}, approverConfig: {}, approverCA: {},
-	}}
+	return service{
+		unit: approverUnit, state: approverState, account: approver.Name, token: approverToken, secrets: []string{approverToken},
+		files: map[string]cluster.File{
+			approverUnitAt: {Data: approverUnitText, Mode: publicMode}, approverConfig: {}, approverCA: {},
+		},
+	}
 }
 
 // ApproverObservation is how a control plane's approver was found.

@@ -82,10 +82,7 @@ func (o Observation) lacking(document settings.Document) []string {
 		}
 	}
 	need(o.Admin, "the certificate of the cluster's administrator, as whom kubecomm asks kubelets")
-	for _, node := range o.Nodes {
-		if node.APIServer == nil {
-			continue
-		}
+	for _, node := range o.controlPlanes() {
 		client := node.APIServer.Client
 		need(client.Certificate, "the certificate of the apiserver on node "+node.Name)
 		if client.Original != nil && client.Certificate != nil && !client.Original.Equal(client.Certificate) {

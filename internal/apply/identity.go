@@ -91,9 +91,8 @@ func planClient(observed Observation, want settings.Settings) []Step {
 			steps = append(steps, Step{BindKubeletClient, observed.Nodes[0].Name, reason})
 		}
 	}
-	for _, node := range observed.Nodes {
+	for _, node := range observed.controlPlanes() {
 		switch {
-		case node.APIServer == nil:
 		case id == nil && node.APIServer.Client.changed(observed.Time):
 			steps = append(steps, Step{RestoreKubeletClient, node.Name, "no identity is declared any more"})
 		case id != nil:
@@ -109,8 +108,8 @@ func planClient(observed Observation, want settings.Settings) []Step {
 // are replaced after them have no connections of a former identity, for which a binding would have to wait.
 func planRestoreClient(observed Observation, reason string) []Step {
 	var steps []Step
-	for _, node := range observed.Nodes {
-		if node.APIServer != nil && node.APIServer.Client.restorable(observed.Time) {
+	for _, node := range observed.controlPlanes() {
+		if node.APIServer.Client.restorable(observed.Time) {
 			steps = append(steps, Step{RestoreKubeletClient, node.Name, reason})
 		}
 	}
@@ -121,8 +120,8 @@ func planRestoreClient(observed Observation, reason string) []Step {
 // will be. It comes after the apiservers were replaced, because new ones have no connections of a former identity.
 func planUnbind(observed Observation, id *identity, will func(KubeletClientObservation) *x509.Certificate, reason string) []Step {
 	var certificates []*x509.Certificate
-	for _, node := range observed.Nodes {
-		if node.APIServer != nil && id == nil {
+	for _, node := range observed.controlPlanes() {
+		if id == nil {
 			certificates = append(certificates, will(node.APIServer.Client))
 		}
 	}
@@ -211,10 +210,7 @@ func (o Observation) clientIdentity(held, should settings.Value) settings.Value 
 		want.KubeletClientRole = o.customRole()
 	}
 	id := declaredIdentity(want)
-	for _, node := range o.Nodes {
-		if node.APIServer == nil {
-			continue
-		}
+	for _, node := range o.controlPlanes() {
 		client := node.APIServer.Client
 		differs := id == nil && client.changed(o.Time)
 		if id != nil {
@@ -281,10 +277,8 @@ func (o Observation) clientRole(held, should settings.Value) settings.Value {
 // leftOver reports whether kubecomm's binding of a custom identity is still there, and no apiserver has that identity.
 func (o Observation) leftOver() bool {
 	var certificates []*x509.Certificate
-	for _, node := range o.Nodes {
-		if node.APIServer != nil {
-			certificates = append(certificates, node.APIServer.Client.afterPlan(o.Time))
-		}
+	for _, node := range o.controlPlanes() {
+		certificates = append(certificates, node.APIServer.Client.afterPlan(o.Time))
 	}
 	return slices.Contains(ourBindings(o.Policy), customClient) && !slices.Contains(neededBindings(certificates), customClient)
 }

@@ -59,10 +59,7 @@ func konnectivityOptions(want settings.Settings, minor uint) konnectivity.Option
 // konnectivityServers are what agents find servers by.
 func (o Observation) konnectivityServers() []konnectivity.Server {
 	var servers []konnectivity.Server
-	for _, node := range o.Nodes {
-		if node.APIServer == nil {
-			continue
-		}
+	for _, node := range o.controlPlanes() {
 		server := konnectivity.Server{Node: node.Name, Address: node.Serving.Dialled.Addr()}
 		if ca := node.KonnectivityServer.CA; ca != nil {
 			server.CA = pki.EncodeBundle(ca)
@@ -72,15 +69,7 @@ func (o Observation) konnectivityServers() []konnectivity.Server {
 	return servers
 }
 
-func (o Observation) workers() int {
-	count := 0
-	for _, node := range o.Nodes {
-		if node.APIServer == nil {
-			count++
-		}
-	}
-	return count
-}
+func (o Observation) workers() int { return len(o.Nodes) - len(o.controlPlanes()) }
 
 // planKonnectivity has a tunnel there and working before any apiserver is told of it. What the API doesn't tell is not known, and
 // the apiservers' own step then finds out.
@@ -90,10 +79,7 @@ func planKonnectivity(observed Observation, want settings.Settings) []Step {
 	}
 	options := konnectivityOptions(want, observed.Minor)
 	var servers, steps []Step
-	for _, node := range observed.Nodes {
-		if node.APIServer == nil {
-			continue
-		}
+	for _, node := range observed.controlPlanes() {
 		if problem := konnectivityServerProblem(observed, node, options); problem != "" {
 			servers = append(servers, Step{InstallKonnectivityServer, node.Name, problem})
 		}
@@ -278,8 +264,8 @@ func planRemoveKonnectivity(observed Observation, reason string) []Step {
 // konnectivityTunnels reports whether every control plane has a server that works, and that agents of every node are connected
 // to.
 func (o Observation) konnectivityTunnels() bool {
-	for _, node := range o.Nodes {
-		if node.APIServer != nil && (!node.KonnectivityServer.Present || node.KonnectivityServer.Problem != nil) {
+	for _, node := range o.controlPlanes() {
+		if !node.KonnectivityServer.Present || node.KonnectivityServer.Problem != nil {
 			return false
 		}
 	}

@@ -123,6 +123,11 @@ type APIServerObservation struct {
 	Client        KubeletClientObservation
 }
 
+// controlPlanes are the nodes that have an apiserver.
+func (o Observation) controlPlanes() []NodeObservation {
+	return slices.DeleteFunc(slices.Clone(o.Nodes), func(node NodeObservation) bool { return node.APIServer == nil })
+}
+
 // VerifiesKubelets reports whether the running apiserver verifies kubelets against the issuer, and will after its next
 // start.
 func (o Observation) VerifiesKubelets(a *APIServerObservation) bool {
@@ -149,12 +154,7 @@ func (o Observation) issued(node NodeObservation) bool {
 
 // AllVerifyKubelets reports whether every apiserver does.
 func (o Observation) AllVerifyKubelets() bool {
-	for _, node := range o.Nodes {
-		if node.APIServer != nil && !o.VerifiesKubelets(node.APIServer) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(o.controlPlanes(), func(node NodeObservation) bool { return !o.VerifiesKubelets(node.APIServer) })
 }
 
 // Leaf returns the certificate that the kubelet served, or nil.
@@ -167,13 +167,10 @@ func (s ServingObservation) Leaf() *x509.Certificate {
 
 // AnyVerifiesKubelets reports whether any apiserver runs, or would start, with a bundle of kubecomm's.
 func (o Observation) AnyVerifiesKubelets() bool {
-	for _, node := range o.Nodes {
-		if a := node.APIServer; a != nil &&
-			slices.ContainsFunc(slices.Concat(a.Running[kubeletCAFlag], a.Manifest[kubeletCAFlag]), ours) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(o.controlPlanes(), func(node NodeObservation) bool {
+		a := node.APIServer
+		return slices.ContainsFunc(slices.Concat(a.Running[kubeletCAFlag], a.Manifest[kubeletCAFlag]), ours)
+	})
 }
 
 // Begun reports whether an apply has left anything on the cluster that Restore would remove.

@@ -81,7 +81,13 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 			observed.Kubeconfigs = observeKubeconfigs(groupCtx, node)
 			return nil
 		})
-		group.Go(func() (err error) { observed.SSH, observed.Machine, err = observeSSH(groupCtx, node); return err })
+		group.Go(func() (err error) {
+			observed.SSH, observed.Machine, err = observeSSH(groupCtx, node)
+			if err == nil && node.Role() == cluster.ControlPlane {
+				observed.Approver, err = observeApprover(groupCtx, target, node, observed.Machine)
+			}
+			return err
+		})
 		if node.Role() != cluster.ControlPlane {
 			continue
 		}
@@ -96,13 +102,6 @@ func Observe(ctx context.Context, target Target, now time.Time) (Observation, er
 			return err
 		})
 		group.Go(func() (err error) { issuers[i], err = observeIssuer(groupCtx, node); return err })
-		group.Go(func() error {
-			machine, err := machineOf(groupCtx, node)
-			if err == nil {
-				observed.Approver, err = observeApprover(groupCtx, target, node, machine)
-			}
-			return err
-		})
 		group.Go(func() (err error) {
 			observed.KonnectivityServer, err = observeKonnectivityServer(groupCtx, node)
 			return err

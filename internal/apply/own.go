@@ -47,9 +47,8 @@ func (w *adoptIssuerWork) undo(ctx context.Context) error {
 // planAdopt plans it for each control plane whose files differ.
 func planAdopt(observed Observation, problem string) []Step {
 	var steps []Step
-	for _, node := range observed.Nodes {
+	for _, node := range observed.controlPlanes() {
 		switch {
-		case node.APIServer == nil:
 		case problem != "":
 			steps = append(steps, Step{AdoptIssuer, node.Name, problem})
 		case !node.APIServer.IssuerCurrent:

@@ -121,8 +121,8 @@ func planApprover(observed Observation) []Step {
 	if access := observed.ApproverAccess; access.Known && access.Problem != "" {
 		steps = append(steps, Step{AllowApprover, observed.Nodes[0].Name, access.Problem})
 	}
-	for _, node := range observed.Nodes {
-		if node.APIServer != nil && node.Approver.Problem != nil {
+	for _, node := range observed.controlPlanes() {
+		if node.Approver.Problem != nil {
 			steps = append(steps, Step{InstallApprover, node.Name, node.Approver.Problem.Error()})
 		}
 	}
@@ -132,10 +132,7 @@ func planApprover(observed Observation) []Step {
 // planTokens returns the steps that give approvers other tokens where apiservers will refuse an issuer that they accepted.
 func planTokens(observed Observation, want settings.Settings) []Step {
 	var steps []Step
-	for _, node := range observed.Nodes {
-		if node.APIServer == nil {
-			continue
-		}
+	for _, node := range observed.controlPlanes() {
 		found := &node.APIServer.ComponentObservation
 		desired := desiredFlags(settings.APIServer, found, declaredFlags(want, settings.APIServer, nil))
 		for _, issuer := range found.Running[issuerFlag] {
@@ -250,9 +247,8 @@ func PlanRestore(observed Observation) []Step {
 
 func planIssuer(observed Observation, problem string) []Step {
 	var steps []Step
-	for _, node := range observed.Nodes {
+	for _, node := range observed.controlPlanes() {
 		switch {
-		case node.APIServer == nil:
 		case problem != "" && len(steps) == 0:
 			steps = append(steps, Step{CreateIssuer, node.Name, problem})
 		case problem != "":

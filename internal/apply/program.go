@@ -34,6 +34,10 @@ type service struct {
 	// files are what it needs that hold no secret, by where they go. The program is among them, unless that isn't known.
 	files   map[string]cluster.File
 	secrets []string // files that do, and of which it can't be known what they should be
+	pending []string // files that are there only while one of the secrets is exchanged
+	folders []string // of its own, which go with it
+	account string   // the service account that it asks the API as; empty if it doesn't
+	token   string   // where the account's first token is, which is one of the secrets
 	// reloaded are those of all files that it takes up while it runs.
 	reloaded []string
 }
@@ -302,9 +306,9 @@ grep --quiet --no-messages --fixed-strings -e "$program" /etc/systemd/system/kub
 :` // what can't be removed is somebody else's by now
 
 // remove ends a service, and removes what it has besides its files as well.
-func (s service) remove(ctx context.Context, node Node, further ...string) error {
+func (s service) remove(ctx context.Context, node Node) error {
 	args := []string{"sh", "-c", removeServiceScript, "sh", s.unit, s.socket, s.state, programFile}
-	args = slices.Concat(args, s.ownPaths(), further)
+	args = slices.Concat(args, s.ownPaths(), s.folders)
 	if _, err := node.Run(ctx, cluster.Command{Args: args}); err != nil {
 		return fmt.Errorf("removing %s from node %s: %w", s.unit, node.Name(), err)
 	}

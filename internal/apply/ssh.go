@@ -60,10 +60,7 @@ func sshPort(want settings.Settings) uint16 {
 // serviceRanges are those that services have addresses of, as apiservers run with them.
 func (o Observation) serviceRanges() []netip.Prefix {
 	var found []netip.Prefix
-	for _, node := range o.Nodes {
-		if node.APIServer == nil {
-			continue
-		}
+	for _, node := range o.controlPlanes() {
 		text, _ := node.APIServer.Running.Get(sshServiceRange)
 		for part := range strings.SplitSeq(text, ",") {
 			if cidr, err := netip.ParsePrefix(part); err == nil && !slices.Contains(found, cidr.Masked()) {
@@ -80,10 +77,8 @@ func (o Observation) serverConfig(node NodeObservation) ssh.ServerConfig {
 		Node: node.Name, Addresses: node.Addresses, PodCIDRs: o.PodCIDRs[node.Name], ServiceCIDRs: o.serviceRanges(),
 		AuthorizedKeys: map[string][]string{},
 	}
-	for _, each := range o.Nodes {
-		if each.APIServer != nil {
-			config.AuthorizedKeys[each.Name] = each.SSH.Proxy.lines()
-		}
+	for _, each := range o.controlPlanes() {
+		config.AuthorizedKeys[each.Name] = each.SSH.Proxy.lines()
 	}
 	return config
 }
@@ -263,11 +258,8 @@ func planSSH(observed Observation, want settings.Settings) []Step {
 		}
 	}
 	port := sshPort(want)
-	ends := func(of func(NodeObservation) bool, kind Kind, reason string, problem func(NodeObservation, uint16) error) {
-		for _, node := range observed.Nodes {
-			if !of(node) {
-				continue
-			}
+	ends := func(of []NodeObservation, kind Kind, reason string, problem func(NodeObservation, uint16) error) {
+		for _, node := range of {
 			why := reason
 			if err := problem(node, port); err != nil {
 				why = err.Error()
@@ -277,14 +269,12 @@ func planSSH(observed Observation, want settings.Settings) []Step {
 			}
 		}
 	}
-	every := func(NodeObservation) bool { return true }
-	controlPlanes := func(node NodeObservation) bool { return node.APIServer != nil }
-	ends(every, InstallSSHServer, cmp.Or(newClientKey, exchange), observed.serverProblem)
-	ends(controlPlanes, InstallSSHProxy, cmp.Or(newHostKey, exchange), observed.proxyProblem)
+	ends(observed.Nodes, InstallSSHServer, cmp.Or(newClientKey, exchange), observed.serverProblem)
+	ends(observed.controlPlanes(), InstallSSHProxy, cmp.Or(newHostKey, exchange), observed.proxyProblem)
 	if exchange != "" {
 		done := func(NodeObservation, uint16) error { return nil }
-		ends(every, InstallSSHServer, "it takes its new key, and forgets the old ones", done)
-		ends(controlPlanes, InstallSSHProxy, "it forgets the old keys", done)
+		ends(observed.Nodes, InstallSSHServer, "it takes its new key, and forgets the old ones", done)
+		ends(observed.controlPlanes(), InstallSSHProxy, "it forgets the old keys", done)
 	}
 	return steps
 }

@@ -67,7 +67,8 @@ func nextKey(key string) string { return key + ".next" }
 // sshServer is a server of which it isn't known what is in the files that depend on the node.
 func sshServer() service {
 	s := service{
-		unit: ssh.ServerService, socket: ssh.ServerSocket, secrets: []string{ssh.ServerKey},
+		unit: ssh.ServerService, socket: ssh.ServerSocket, folders: []string{ssh.ServerFolder, ssh.ServerRun},
+		secrets: []string{ssh.ServerKey}, pending: []string{nextKey(ssh.ServerKey)},
 		reloaded: []string{ssh.ServerFile, ssh.ServerKey}, files: map[string]cluster.File{ssh.ServerFile: {}},
 	}
 	for _, unit := range ssh.ServerUnits(nil, ssh.DefaultPort) {
@@ -79,7 +80,9 @@ func sshServer() service {
 // sshProxy is a proxy of the same kind.
 func sshProxy() service {
 	s := service{
-		unit: ssh.ProxyService, socket: ssh.ProxySocket, state: ssh.ProxyState, secrets: []string{ssh.ProxyKey, ssh.ProxyToken},
+		unit: ssh.ProxyService, socket: ssh.ProxySocket, state: ssh.ProxyState,
+		folders: []string{ssh.ProxyFolder, ssh.ProxyRun, ssh.SocketFolder}, account: ssh.ProxyAccount, token: ssh.ProxyToken,
+		secrets: []string{ssh.ProxyKey, ssh.ProxyToken}, pending: []string{nextKey(ssh.ProxyKey)},
 		reloaded: []string{ssh.ProxyFile, ssh.ProxyKey}, files: map[string]cluster.File{ssh.ProxyFile: {}, ssh.ProxyCA: {}},
 	}
 	for _, unit := range ssh.ProxyUnits() {

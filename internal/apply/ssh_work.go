@@ -2,9 +2,7 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"time"
 
@@ -116,7 +114,6 @@ type sshEndWork struct {
 type sshEnd struct {
 	service func() service // with nothing in the files that depend on the node
 	key     string         // its file
-	folders []string       // of its own
 	wanted  func(Observation, NodeObservation, uint16) service
 	found   func(NodeObservation) serviceFound
 	// known reports whether all that it meets know the key that is to take the place of its own.
@@ -132,7 +129,7 @@ type sshEnd struct {
 
 func serverEnd() sshEnd {
 	return sshEnd{
-		service: sshServer, key: ssh.ServerKey, folders: []string{ssh.ServerFolder, ssh.ServerRun},
+		service: sshServer, key: ssh.ServerKey,
 		wanted:  Observation.serverOf,
 		found:   func(node NodeObservation) serviceFound { return node.SSH.Server.found },
 		known:   Observation.hostKeyKnown,
@@ -148,7 +145,7 @@ func serverEnd() sshEnd {
 
 func proxyEnd() sshEnd {
 	return sshEnd{
-		service: sshProxy, key: ssh.ProxyKey, folders: []string{ssh.ProxyFolder, ssh.ProxyRun, ssh.SocketFolder},
+		service: sshProxy, key: ssh.ProxyKey,
 		wanted:  Observation.proxyOf,
 		found:   func(node NodeObservation) serviceFound { return node.SSH.Proxy.found },
 		known:   Observation.clientKeyKnown,
@@ -167,10 +164,7 @@ func proxyEnd() sshEnd {
 
 // hostKeyKnown reports whether every proxy takes a node by the host key that is to come.
 func (o Observation) hostKeyKnown(node NodeObservation) bool {
-	return !slices.ContainsFunc(o.Nodes, func(each NodeObservation) bool {
-		if each.APIServer == nil {
-			return false
-		}
+	return !slices.ContainsFunc(o.controlPlanes(), func(each NodeObservation) bool {
 		end := each.SSH.Proxy
 		config, err := ssh.ParseProxyConfig(end.Config)
 		if err != nil || end.Status == nil || end.Status.Config != ssh.Digest(end.Config) {
@@ -200,11 +194,8 @@ func (w *sshEndWork) phases() []phase {
 	}
 }
 
-// paths are the files that tell how it is.
-func (e sshEnd) paths() []string { return append(e.service().paths(), nextKey(e.key)) }
-
 func (w *sshEndWork) keep(ctx context.Context) error {
-	return checkpoint.save(ctx, w.node, w.end.paths()...)
+	return w.end.service().keep(ctx, w.node)
 }
 
 func (w *sshEndWork) port() uint16 { return sshPort(w.options.Settings) }
@@ -238,12 +229,12 @@ func (w *sshEndWork) write(ctx context.Context) error {
 	w.socket = !found.same(unitFolder+w.wanted.socket, w.wanted.files[unitFolder+w.wanted.socket])
 	w.restart = w.socket || w.wanted.outdated(found)
 	if w.end.token(node) {
-		token, err := w.requestToken(ctx, ssh.ProxyAccount)
+		token, err := w.requestToken(ctx, w.wanted.account)
 		if err != nil {
 			return err
 		}
 		w.restart = true
-		if err := w.node.WriteFile(ctx, ssh.ProxyToken, cluster.File{Data: token, Mode: privateMode}); err != nil {
+		if err := w.wanted.writeToken(ctx, w.node, token); err != nil {
 			return err
 		}
 	}
@@ -308,56 +299,4 @@ func (w *sshEndWork) verify(ctx context.Context) error {
 	return err
 }
 
-func (w *sshEndWork) undo(ctx context.Context) error { return w.end.bringBack(ctx, w.job) }
-
-// bringBack puts back what there was of an end, and starts it; where there was none, none stays.
-func (e sshEnd) bringBack(ctx context.Context, j job) error {
-	err := checkpoint.restore(ctx, j.node, e.paths()...)
-	if errors.Is(err, errNotSaved) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	was := e.service()
-	_, err = j.node.ReadFile(ctx, unitFolder+was.unit)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return e.remove(ctx, j.node)
-	case err != nil:
-		return err
-	}
-	if slices.Contains(was.secrets, ssh.ProxyToken) { // its account may have been made anew
-		if token, err := j.requestToken(ctx, ssh.ProxyAccount); err == nil {
-			if err := j.node.WriteFile(ctx, ssh.ProxyToken, cluster.File{Data: token, Mode: privateMode}); err != nil {
-				return err
-			}
-		}
-	}
-	if err := was.stopListening(ctx, j.node); err != nil {
-		return err
-	}
-	return was.start(ctx, j.node)
-}
-
-func (e sshEnd) remove(ctx context.Context, node Node) error {
-	return e.service().remove(ctx, node, e.folders...)
-}
-
-// removeSSHEndWork ends one.
-type removeSSHEndWork struct {
-	job
-	end sshEnd
-}
-
-func (w *removeSSHEndWork) phases() []phase {
-	return []phase{{"keep what is there", w.keep}, {"stop and remove it", w.remove}}
-}
-
-func (w *removeSSHEndWork) keep(ctx context.Context) error {
-	return checkpoint.save(ctx, w.node, w.end.paths()...)
-}
-
-func (w *removeSSHEndWork) remove(ctx context.Context) error { return w.end.remove(ctx, w.node) }
-
-func (w *removeSSHEndWork) undo(ctx context.Context) error { return w.end.bringBack(ctx, w.job) }
+func (w *sshEndWork) undo(ctx context.Context) error { return w.end.service().bringBack(ctx, w.job) }

@@ -162,7 +162,7 @@ var kinds = map[Kind]traits{
 	},
 	RemoveApprover: {
 		effect: FilesOnly, verified: "no kubelet requests any more", undone: "it is installed again",
-		parallel: sideBySide, work: func(j job) work { return &removeApproverWork{job: j} },
+		parallel: sideBySide, work: func(j job) work { return &removeServiceWork{j, approverAnywhere()} },
 	},
 	DisallowApprover: {
 		effect: Object, verified: "no approver is left", undone: "the objects are created again",
@@ -223,11 +223,11 @@ var kinds = map[Kind]traits{
 	},
 	RemoveSSHProxy: {
 		effect: FilesOnly, verified: "no apiserver uses it", undone: "it is installed again",
-		parallel: sideBySide, work: func(j job) work { return &removeSSHEndWork{job: j, end: proxyEnd()} },
+		parallel: sideBySide, work: func(j job) work { return &removeServiceWork{j, sshProxy()} },
 	},
 	RemoveSSHServer: {
 		effect: FilesOnly, verified: "no proxy uses it", undone: "it is installed again",
-		parallel: sideBySide, work: func(j job) work { return &removeSSHEndWork{job: j, end: serverEnd()} },
+		parallel: sideBySide, work: func(j job) work { return &removeServiceWork{j, sshServer()} },
 	},
 	DisallowSSHProxy: {
 		effect: Object, verified: "no proxy is left", undone: "the objects are created again",

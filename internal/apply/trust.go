@@ -59,8 +59,8 @@ func observeTrust(ctx context.Context, node Node, running controlplane.Flags) (T
 // Apiservers that refuse every kubelet as it is have nothing to lose.
 func planTrust(observed Observation, issuerProblem string, issues []Step) []Step {
 	var steps []Step
-	for _, node := range observed.Nodes {
-		if node.APIServer == nil || issuerProblem == "" && node.APIServer.Trust.has(observed.Issuer) {
+	for _, node := range observed.controlPlanes() {
+		if issuerProblem == "" && node.APIServer.Trust.has(observed.Issuer) {
 			continue
 		}
 		if loses := observed.firstAccepted(node.APIServer.Trust.loaded(), issues); loses != "" {
@@ -161,10 +161,7 @@ func withFurther(issuer *x509.Certificate, want settings.Settings) []*x509.Certi
 // furtherCAs is the value of the setting of that name: what the first apiserver trusts in place of what it should.
 func (o Observation) furtherCAs(setting settings.Setting, held settings.Value) settings.Value {
 	declared, _ := pki.ParseBundle([]byte(held.String()))
-	for _, node := range o.Nodes {
-		if node.APIServer == nil {
-			continue
-		}
+	for _, node := range o.controlPlanes() {
 		var found []*x509.Certificate
 		if trust := node.APIServer.Trust; ours(trust.File) {
 			found = trust.Certificates
