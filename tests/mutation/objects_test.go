@@ -196,11 +196,15 @@ func withoutKubeProxy(ctx context.Context, l *lab) (undo, error) {
 		_, err := sets.Patch(ctx, "kube-proxy", types.JSONPatchType, []byte(text), metav1.PatchOptions{})
 		return err
 	}
-	settled := func(ctx context.Context, wanted func(desired, ready int32) bool) error {
+	settled := func(ctx context.Context, wanted func(desired, ready, there int) bool) error {
 		return wait.Until(ctx, "kube-proxy's pods", wait.Options{Limit: undoLimit}, func(ctx context.Context) error {
 			found, err := sets.Get(ctx, "kube-proxy", metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			pods, err := l.client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-proxy"})
 			if err == nil && (found.Status.ObservedGeneration < found.Generation ||
-				!wanted(found.Status.DesiredNumberScheduled, found.Status.NumberReady)) {
+				!wanted(int(found.Status.DesiredNumberScheduled), int(found.Status.NumberReady), len(pods.Items))) {
 				err = errNotYet
 			}
 			return err
@@ -208,13 +212,14 @@ func withoutKubeProxy(ctx context.Context, l *lab) (undo, error) {
 	}
 	undo := func(ctx context.Context) error {
 		err := patch(ctx, `[{"op":"remove","path":"/spec/template/spec/nodeSelector/kubecomm.dev~1nowhere"}]`)
-		return errors.Join(err, settled(ctx, func(desired, ready int32) bool { return desired > 0 && desired == ready }))
+		return errors.Join(err, settled(ctx, func(desired, ready, there int) bool { return desired > 0 && desired == ready && desired == there }))
 	}
 	err := patch(ctx, `[{"op":"add","path":"/spec/template/spec/nodeSelector/kubecomm.dev~1nowhere","value":"true"}]`)
 	if err != nil {
 		return nil, err
 	}
-	return undo, settled(ctx, func(desired, ready int32) bool { return desired == 0 && ready == 0 })
+	// A pod that has yet to end would be gone in the eyes of the run.
+	return undo, settled(ctx, func(desired, _, there int) bool { return desired == 0 && there == 0 })
 }
 
 func strayEndpoint(ctx context.Context, l *lab) (undo, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/rest"
 
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/probe"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/conformance/suite"
 )
 
@@ -58,4 +59,33 @@ func TestASpoiledTokenDiffersInItsSignatureAlone(t *testing.T) {
 	}
 	_, err := spoil("opaque")
 	require.Error(t, err)
+}
+
+func TestAURLLeadsSomewhereWhereAServiceIsReachedWhateverItSays(t *testing.T) {
+	const metrics = "/api/v1/namespaces/kube-system/services/https:metrics-server:https/proxy"
+	tests := map[string]struct {
+		path    string
+		answer  probe.Answer
+		reached bool
+	}{
+		"DNS, which hangs up": {dnsPath, probe.Answer{
+			Status: http.StatusServiceUnavailable, Body: `{"kind":"Status","message":"error trying to reach service: EOF"}`,
+		}, true},
+		"DNS, refused on the way to it": {dnsPath, probe.Answer{Status: http.StatusForbidden, Body: "refused"}, false},
+		"DNS, where nobody listens": {dnsPath, probe.Answer{
+			Status: http.StatusServiceUnavailable, Body: `error trying to reach service: dial tcp 10.244.0.3:53: connect: connection refused`,
+		}, false},
+		"DNS, of which no pod is ready": {dnsPath, probe.Answer{
+			Status: http.StatusServiceUnavailable, Body: `no endpoints available for service \"kube-dns:dns\"`,
+		}, false},
+		"a service that asks who it is":       {metrics, probe.Answer{Status: http.StatusForbidden, Body: "not you"}, true},
+		"a service that knows no such page":   {metrics, probe.Answer{Status: http.StatusNotFound, Body: "no such page"}, true},
+		"a service that the API doesn't know": {metrics, probe.Answer{Status: http.StatusNotFound, Body: `{"kind":"Status"}`}, false},
+		"a port that the API doesn't know": {metrics, probe.Answer{
+			Status: http.StatusServiceUnavailable, Body: `no service port \"https\" found for service \"metrics-server\"`,
+		}, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, test.reached, reached(test.path, test.answer)) })
+	}
 }
