@@ -20,6 +20,7 @@ import (
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/tunnel/konnectivity"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 	"github.com/kubecomm/terraform-provider-kubecomm/tests/e2e/tunnel/flow"
+	"github.com/kubecomm/terraform-provider-kubecomm/tests/turns"
 )
 
 // recoveryLimit is how long logs and exec may take to work again once a cause is gone, without anyone's help.
@@ -35,33 +36,38 @@ func TestApiserversReachNodesThroughTheTunnelAlone(t *testing.T) {
 		kind kind
 		name string
 		do   func(context.Context, *testing.T, *lab, wall)
+		turn turns.Turn
 	}{
-		{none, "without a tunnel, everything goes directly, and nothing once that is dropped", withoutTunnel},
-		{byKonnectivity, "with a tunnel, everything works although what goes directly is dropped", withTunnel},
-		{byKonnectivity, "each exec is counted at the apiserver, the server and an agent", countsExecs},
-		{byKonnectivity, "without agents, everything fails by the tunnel's own error", withoutAgents},
-		{byKonnectivity, "logs and exec work again by themselves soon after what ended them is gone", recovers},
-		{byKonnectivity, "a certificate of the server's that is missing is replaced, and sessions work again", renewsCertificate},
+		{none, "without a tunnel, everything goes directly, and nothing once that is dropped", withoutTunnel, turns.Always},
+		{byKonnectivity, "with a tunnel, everything works although what goes directly is dropped", withTunnel, turns.Always},
+		{byKonnectivity, "each exec is counted at the apiserver, the server and an agent", countsExecs, turns.Always},
+		{byKonnectivity, "without agents, everything fails by the tunnel's own error", withoutAgents, turns.First},
+		{byKonnectivity, "logs and exec work again by themselves soon after what ended them is gone", recovers, turns.First},
+		{byKonnectivity, "a certificate of the server's that is missing is replaced, and sessions work again", renewsCertificate, turns.First},
 
-		{bySSH, "where another program has the port of SSH servers, nothing is changed, and another port will do", refusesTakenPort},
-		{bySSH, "by SSH, everything works although all but one port is dropped", withTunnel},
-		{bySSH, "each exec is counted at the apiserver, the proxy and a server", countsExecs},
-		{bySSH, "servers and proxies are nobody, may do nothing, and their keys are root's", confined},
-		{bySSH, "without the worker's server, everything fails by the tunnel's own error", withoutServer},
-		{bySSH, "logs and exec work again by themselves soon after what ended their SSH connection is gone", recovers},
-		{bySSH, "a server with another host key is refused, shows, and is mended by an apply", refusesHostKey},
-		{bySSH, "a proxy with another key is refused, shows, and is mended by an apply", refusesClientKey},
-		{bySSH, "a server forwards to what is on its node, and does nothing else for nobody else", refusesForwards},
-		{bySSH, "two hundred sessions and a great stream at once don't mix, and take no more memory than they may", carriesLoad},
-		{bySSH, "keys are exchanged while sessions go on, and none fails", exchangesKeys},
+		{bySSH, "where another program has the port of SSH servers, nothing is changed, and another port will do", refusesTakenPort, turns.First},
+		{bySSH, "by SSH, everything works although all but one port is dropped", withTunnel, turns.Always},
+		{bySSH, "each exec is counted at the apiserver, the proxy and a server", countsExecs, turns.Always},
+		{bySSH, "servers and proxies are nobody, may do nothing, and their keys are root's", confined, turns.Always},
+		{bySSH, "without the worker's server, everything fails by the tunnel's own error", withoutServer, turns.Second},
+		{bySSH, "logs and exec work again by themselves soon after what ended their SSH connection is gone", recovers, turns.Second},
+		{bySSH, "a server with another host key is refused, shows, and is mended by an apply", refusesHostKey, turns.First},
+		{bySSH, "a proxy with another key is refused, shows, and is mended by an apply", refusesClientKey, turns.First},
+		{bySSH, "a server forwards to what is on its node, and does nothing else for nobody else", refusesForwards, turns.First},
+		{bySSH, "two hundred sessions and a great stream at once don't mix, and take no more memory than they may", carriesLoad, turns.Second},
+		{bySSH, "keys are exchanged while sessions go on, and none fails", exchangesKeys, turns.Second},
 
-		{byKonnectivity, "Konnectivity takes the place of SSH, of which nothing is left", replacesSSH},
-		{byKonnectivity, "a webhook for pods that is reached through dead agents keeps nobody from taking the tunnel away", endsDeadlock},
-		{none, "nothing of any tunnel is left", leavesNothing},
+		{byKonnectivity, "Konnectivity takes the place of SSH, of which nothing is left", replacesSSH, turns.Always},
+		{byKonnectivity, "a webhook for pods that is reached through dead agents keeps nobody from taking the tunnel away", endsDeadlock, turns.Always},
+		{none, "nothing of any tunnel is left", leavesNothing, turns.Always},
 	}
 	for _, step := range steps {
 		l.kind = step.kind
-		if !t.Run(step.name, func(t *testing.T) { step.do(ctx, t, l, w.around(l.port())) }) {
+		passed := t.Run(step.name, func(t *testing.T) {
+			step.turn.Take(t)
+			step.do(ctx, t, l, w.around(l.port()))
+		})
+		if !passed {
 			return // what follows builds on it
 		}
 	}
