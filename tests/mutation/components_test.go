@@ -7,7 +7,9 @@ import (
 	"net"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/apply"
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/settings"
@@ -128,7 +130,7 @@ func manifest(component, edit string) func(context.Context, *lab) (undo, error) 
 			return nil, err
 		}
 		undo := func(ctx context.Context) error {
-			return errors.Join(node.WriteFile(ctx, file, before), l.waitReplaced(ctx, component))
+			return errors.Join(node.WriteFile(ctx, file, before), l.waitReplaced(ctx, component), l.waitServices(ctx))
 		}
 		if err := shell(ctx, node, `sed "$1" "$2" >/etc/kubernetes/by-hand.yaml && ! cmp --quiet "$2" /etc/kubernetes/by-hand.yaml
 chmod --reference="$2" /etc/kubernetes/by-hand.yaml && mv /etc/kubernetes/by-hand.yaml "$2"`, edit, file); err != nil {
@@ -181,6 +183,33 @@ func (l *lab) settled(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// waitServices waits until every node leads to a service that has just been made. Pods that were given another root certificate,
+// kube-proxy's among them, get the right one a minute or two after it is there again, and find apiservers only then.
+func (l *lab) waitServices(ctx context.Context) error {
+	services := l.client.CoreV1().Services(metav1.NamespaceSystem)
+	made, err := services.Create(ctx, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: object + "-"},
+		Spec: corev1.ServiceSpec{
+			Selector: map[string]string{"component": "kube-apiserver"},
+			Ports:    []corev1.ServicePort{{Port: 443, TargetPort: intstr.FromInt32(6443)}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	err = wait.Until(ctx, "nodes to know a new service", wait.Options{Limit: undoLimit, Every: time.Second}, func(ctx context.Context) error {
+		for _, node := range l.cluster.Nodes() {
+			conn, err := node.Dial(ctx, net.JoinHostPort(made.Spec.ClusterIP, "443"))
+			if err != nil {
+				return err
+			}
+			_ = conn.Close()
+		}
+		return nil
+	})
+	return errors.Join(err, services.Delete(context.WithoutCancel(ctx), made.Name, metav1.DeleteOptions{}))
 }
 
 const replacedScript = `id=$(crictl --timeout 30s ps --quiet --state Running --name "^$1\$")

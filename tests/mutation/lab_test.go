@@ -29,7 +29,7 @@ const conformance = "../../bin/kubecomm-conformance"
 const (
 	createLimit = 5 * time.Minute
 	deleteLimit = 2 * time.Minute
-	undoLimit   = 3 * time.Minute
+	undoLimit   = 6 * time.Minute  // pods get a certificate minutes after it was put back
 	caseLimit   = 20 * time.Minute // the slowest waits in vain for as long as a token is good for
 )
 
