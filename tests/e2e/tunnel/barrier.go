@@ -8,8 +8,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubecomm/terraform-provider-kubecomm/internal/cluster"
+	"github.com/kubecomm/terraform-provider-kubecomm/internal/wait"
 )
 
 const barrierTable = "kubecomm_barrier"
@@ -114,9 +116,27 @@ func (b barrier) rules() string {
 	return text.String()
 }
 
-// raise begins to count anew, also where there is one already.
+// endScript ends connections that no process has any more, and fails while there are any. Not every kernel can be told to.
+const endScript = `orphans() { ss --no-header --tcp --numeric "$@" state fin-wait-1 state last-ack state closing; }
+orphans --kill >/dev/null
+left=$(orphans)
+[ -z "$left" ] || { echo "$left" >&2; exit 1; }`
+
+// orphanLimit is longer than a kernel tries to end a connection by itself.
+const orphanLimit = 3 * time.Minute
+
+// raise begins to count anew, also where there is one already. What an apiserver had begun that has ended since then is out of the
+// way: its kernel says for minutes, to whom nothing gets through, that it has ended.
 func (b barrier) raise(ctx context.Context) error {
-	_, err := b.node.Run(ctx, cluster.Command{Args: []string{"nft", "-f", "-"}, Stdin: strings.NewReader(b.rules())})
+	what := "node " + b.node.Name() + " to have no connections of processes that have ended"
+	err := wait.Until(ctx, what, wait.Options{Limit: orphanLimit}, func(ctx context.Context) error {
+		_, err := b.node.Run(ctx, cluster.Command{Args: []string{"sh", "-c", endScript}})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = b.node.Run(ctx, cluster.Command{Args: []string{"nft", "-f", "-"}, Stdin: strings.NewReader(b.rules())})
 	return err
 }
 
