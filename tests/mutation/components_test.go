@@ -185,9 +185,26 @@ func (l *lab) settled(ctx context.Context) error {
 	return nil
 }
 
-// waitServices waits until every node leads to a service that has just been made. Pods that were given another root certificate,
-// kube-proxy's among them, get the right one a minute or two after it is there again, and find apiservers only then.
+// rootsScript fails while a pod of the node has another root certificate than the cluster's.
+const rootsScript = `for file in /var/lib/kubelet/pods/*/volumes/kubernetes.io~projected/*/ca.crt; do
+  cmp "$file" /etc/kubernetes/pki/ca.crt >&2 || exit 1
+done`
+
+// waitServices waits until every pod has the right root certificate, and every node leads to a service that has just been made. Pods
+// that were given another, kube-proxy's among them, get the right one a minute or two after it is there again, and until then may
+// lose their way to apiservers at any time.
 func (l *lab) waitServices(ctx context.Context) error {
+	err := wait.Until(ctx, "pods to have the cluster's root certificate", wait.Options{Limit: undoLimit, Every: time.Second},
+		func(ctx context.Context) error {
+			var problems error
+			for _, node := range l.cluster.Nodes() {
+				problems = errors.Join(problems, shell(ctx, node, rootsScript))
+			}
+			return problems
+		})
+	if err != nil {
+		return err
+	}
 	services := l.client.CoreV1().Services(metav1.NamespaceSystem)
 	made, err := services.Create(ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: object + "-"},
