@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -94,7 +95,7 @@ func components() []sabotage {
 				declared("controller_manager.profiling", "scheduler.profiling", "controller_manager.bind_address", "scheduler.bind_address")),
 		},
 		{
-			name: "pods are given another root certificate", do: manifest("kube-controller-manager", `s#--root-ca-file=.*#--root-ca-file=/etc/kubernetes/pki/front-proxy-ca.crt#`),
+			name: "pods are given another root certificate", do: otherRoot,
 			fails: ids(in("in-pod", "files", "by-*", "in-cluster-configuration", "kubectl-proxy", "go-client", "python-client",
 				"wrong-root-certificate", "unauthorized-account", "endpoints"), in("proxy-paths", "*-websocket")),
 		},
@@ -185,26 +186,8 @@ func (l *lab) settled(ctx context.Context) error {
 	return nil
 }
 
-// rootsScript fails while a pod of the node has another root certificate than the cluster's.
-const rootsScript = `for file in /var/lib/kubelet/pods/*/volumes/kubernetes.io~projected/*/ca.crt; do
-  cmp "$file" /etc/kubernetes/pki/ca.crt >&2 || exit 1
-done`
-
-// waitServices waits until every pod has the right root certificate, and every node leads to a service that has just been made. Pods
-// that were given another, kube-proxy's among them, get the right one a minute or two after it is there again, and until then may
-// lose their way to apiservers at any time.
+// waitServices waits until every node leads to a service that has just been made.
 func (l *lab) waitServices(ctx context.Context) error {
-	err := wait.Until(ctx, "pods to have the cluster's root certificate", wait.Options{Limit: undoLimit, Every: time.Second},
-		func(ctx context.Context) error {
-			var problems error
-			for _, node := range l.cluster.Nodes() {
-				problems = errors.Join(problems, shell(ctx, node, rootsScript))
-			}
-			return problems
-		})
-	if err != nil {
-		return err
-	}
 	services := l.client.CoreV1().Services(metav1.NamespaceSystem)
 	made, err := services.Create(ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: object + "-"},
@@ -227,6 +210,58 @@ func (l *lab) waitServices(ctx context.Context) error {
 		return nil
 	})
 	return errors.Join(err, services.Delete(context.WithoutCancel(ctx), made.Name, metav1.DeleteOptions{}))
+}
+
+// otherRoot gives pods another root certificate than the cluster's.
+func otherRoot(ctx context.Context, l *lab) (undo, error) {
+	repair, err := manifest("kube-controller-manager", `s#--root-ca-file=.*#--root-ca-file=/etc/kubernetes/pki/front-proxy-ca.crt#`)(ctx, l)
+	if repair == nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return errors.Join(repair(ctx), l.renewRoots(ctx)) }, err
+}
+
+// rootsScript fails while a pod of the node has another root certificate than the cluster's.
+const rootsScript = `for file in /var/lib/kubelet/pods/*/volumes/kubernetes.io~projected/*/ca.crt; do
+  cmp "$file" /etc/kubernetes/pki/ca.crt >&2 || exit 1
+done`
+
+// renewRoots waits until every pod has the right root certificate, and has daemons begin anew with it: they would read it again after
+// minutes, and kube-proxy not know of any service until then.
+func (l *lab) renewRoots(ctx context.Context) error {
+	err := wait.Until(ctx, "pods to have the cluster's root certificate", wait.Options{Limit: undoLimit, Every: time.Second},
+		func(ctx context.Context) error {
+			var problems error
+			for _, node := range l.cluster.Nodes() {
+				problems = errors.Join(problems, shell(ctx, node, rootsScript))
+			}
+			return problems
+		})
+	if err != nil {
+		return err
+	}
+	pods, daemons := l.client.CoreV1().Pods(metav1.NamespaceSystem), metav1.ListOptions{LabelSelector: "controller-revision-hash"}
+	before, err := pods.List(ctx, daemons)
+	if err != nil {
+		return err
+	}
+	if err := pods.DeleteCollection(ctx, metav1.DeleteOptions{}, daemons); err != nil {
+		return err
+	}
+	err = wait.Until(ctx, "daemons to run again", wait.Options{Limit: undoLimit, Every: time.Second}, func(ctx context.Context) error {
+		now, err := pods.List(ctx, daemons)
+		if err != nil {
+			return err
+		}
+		old := func(pod corev1.Pod) bool {
+			return slices.ContainsFunc(before.Items, func(each corev1.Pod) bool { return each.Name == pod.Name })
+		}
+		if len(now.Items) != len(before.Items) || slices.ContainsFunc(now.Items, old) {
+			return errNotYet
+		}
+		return l.settled(ctx)
+	})
+	return errors.Join(err, l.waitServices(ctx))
 }
 
 const replacedScript = `id=$(crictl --timeout 30s ps --quiet --state Running --name "^$1\$")
