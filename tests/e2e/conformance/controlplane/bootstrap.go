@@ -59,12 +59,32 @@ func newJoiner(ctx context.Context, s *suite.Subject, e *suite.Evidence) (joiner
 		return joiner{}, err
 	}
 	j := joiner{id, id + "." + secret}
+	return j, j.awaitKnown(ctx, s, e)
+}
+
+// awaitKnown waits until apiservers take the token, each of which knows tokens by a watch of its own.
+func (j joiner) awaitKnown(ctx context.Context, s *suite.Subject, e *suite.Evidence) error {
 	request, err := probe.API(s.WithToken(j.token), "/api")
 	if err != nil {
-		return joiner{}, err
+		return err
 	}
-	_, err = probe.Await(ctx, e, request, "APIVersions") // an apiserver knows tokens by a watch
-	return j, err
+	requests := []probe.Request{request}
+	// Where there are several, it isn't known which of them a client of the API asks.
+	if nodes, err := s.ControlPlanes(); err == nil && len(nodes) > 1 {
+		all, err := apiserver().instances(ctx, s)
+		if err != nil {
+			return err
+		}
+		for _, each := range all {
+			requests = append(requests, each.request(s, "/api", j.token))
+		}
+	}
+	for _, request := range requests {
+		if _, err := probe.Await(ctx, e, request, "APIVersions"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // joinable is for checks to be skipped by where nodes don't join as kubeadm has them do.
