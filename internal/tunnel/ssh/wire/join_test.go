@@ -55,12 +55,7 @@ func TestAStreamThatHasEndedInOneDirectionMayBeSilentForFiveMinutesAndNoLonger(t
 			say(t, j.answer, "still here")
 			hear(t, j.user, "still here")
 		}
-		time.Sleep(halfOpenLimit - time.Second)
-		synctest.Wait()
-		requireOpen(t, j, "it has spoken within the limit")
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		requireEnded(t, j)
+		requireEndsAfter(t, j, halfOpenLimit, "it has spoken within the limit")
 	})
 }
 
@@ -79,12 +74,7 @@ func TestWhatCameBeforeTheFarEndWentIsStillWrittenForHalfAMinute(t *testing.T) {
 		j := join(t)
 		say(t, j.answer, "words that nobody reads")
 		require.NoError(t, j.answer.Close())
-		time.Sleep(flushLimit - time.Second)
-		synctest.Wait()
-		requireOpen(t, j, "there is time left to read them")
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		requireEnded(t, j)
+		requireEndsAfter(t, j, flushLimit, "there is time left to read them")
 	})
 }
 
@@ -175,6 +165,17 @@ func TestAChannelIsOpenedToWhereItIsAskedForAndItsRefusalIsToldAsItWasGiven(t *t
 		require.Equal(t, "fd00::7 is none of this node's", refused.Message)
 		require.Equal(t, to, <-asked)
 	})
+}
+
+// requireEndsAfter lets a limit pass, before which the stream must be open.
+func requireEndsAfter(t *testing.T, j *joined, limit time.Duration, message string) {
+	t.Helper()
+	time.Sleep(limit - time.Second)
+	synctest.Wait()
+	requireOpen(t, j, message)
+	time.Sleep(2 * time.Second)
+	synctest.Wait()
+	requireEnded(t, j)
 }
 
 func requireOpen(t *testing.T, j *joined, message string) {
