@@ -119,15 +119,11 @@ func planRestoreClient(observed Observation, reason string) []Step {
 // planUnbind returns the step that takes back what kubecomm bound and nothing needs any more, given whom each apiserver
 // will be. It comes after the apiservers were replaced, because new ones have no connections of a former identity.
 func planUnbind(observed Observation, id *identity, will func(KubeletClientObservation) *x509.Certificate, reason string) []Step {
-	var certificates []*x509.Certificate
-	for _, node := range observed.controlPlanes() {
-		if id == nil {
-			certificates = append(certificates, will(node.APIServer.Client))
-		}
-	}
-	needed := neededBindings(certificates)
+	var needed []string
 	if id != nil {
 		needed = []string{id.binding}
+	} else {
+		needed = neededBindings(observed.clientCertificates(will))
 	}
 	for _, name := range ourBindings(observed.Policy) {
 		if !slices.Contains(needed, name) {
@@ -135,6 +131,15 @@ func planUnbind(observed Observation, id *identity, will func(KubeletClientObser
 		}
 	}
 	return nil
+}
+
+// clientCertificates are one of each apiserver's.
+func (o Observation) clientCertificates(of func(KubeletClientObservation) *x509.Certificate) []*x509.Certificate {
+	var certificates []*x509.Certificate
+	for _, node := range o.controlPlanes() {
+		certificates = append(certificates, of(node.APIServer.Client))
+	}
+	return certificates
 }
 
 // neededBindings are those without which a certificate would give no rights.
@@ -276,10 +281,7 @@ func (o Observation) clientRole(held, should settings.Value) settings.Value {
 
 // leftOver reports whether kubecomm's binding of a custom identity is still there, and no apiserver has that identity.
 func (o Observation) leftOver() bool {
-	var certificates []*x509.Certificate
-	for _, node := range o.controlPlanes() {
-		certificates = append(certificates, node.APIServer.Client.afterPlan(o.Time))
-	}
+	certificates := o.clientCertificates(func(client KubeletClientObservation) *x509.Certificate { return client.afterPlan(o.Time) })
 	return slices.Contains(ourBindings(o.Policy), customClient) && !slices.Contains(neededBindings(certificates), customClient)
 }
 

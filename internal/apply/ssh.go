@@ -188,13 +188,11 @@ func (o Observation) connectionProblem(node NodeObservation) error {
 		known := end.Status.Nodes[i]
 		switch hostKey := peer.SSH.Server.Key.Fingerprint(); {
 		case known.OtherHostKey != "":
-			return fmt.Errorf("node %s has shown host key %s, which isn't its own, %s", peer.Name, known.OtherHostKey,
-				hostKey)
+			return fmt.Errorf("node %s has shown host key %s, which isn't its own, %s", peer.Name, known.OtherHostKey, hostKey)
 		case !known.Connected:
 			return fmt.Errorf("it isn't connected to node %s: %s", peer.Name, known.Error)
 		case known.HostKey != hostKey:
-			return fmt.Errorf("it is connected to node %s by host key %s, to be %s", peer.Name, known.HostKey,
-				hostKey)
+			return fmt.Errorf("it is connected to node %s by host key %s, to be %s", peer.Name, known.HostKey, hostKey)
 		case known.Key != end.Key.Fingerprint():
 			return fmt.Errorf("it is connected to node %s by its key %s, to be %s", peer.Name, known.Key, end.Key.Fingerprint())
 		}
